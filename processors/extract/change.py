@@ -1,0 +1,131 @@
+"""What changed between two frames: blocks of 16 pixels, made into boxes, with cursor, caret and restless regions told apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from processors.extract.geometry import Box, grown
+
+BLOCK = 16
+PIXEL = 22  # grey levels by which a pixel must change
+PIXELS = 3  # so many of them in a block make it a changed one (three pixels of a thin letter are enough)
+TINT = 3  # or a mean change of so many grey levels: a row tinted under the cursor
+IDENTICAL = 400  # sum of grey levels under which two frames are the same
+SMALL = 2  # components of up to so many blocks must also change clearly: the rest is a codec refining its picture
+CLEAR = (48, 4)  # so many grey levels in so many pixels
+RESTLESS_SHARE = 0.05  # only changes of less than this part of the picture make restless: all else is a page that changes
+RESTLESS_S = 0.8  # time constant over which a block's share of changed frames is averaged
+RESTLESS = (0.6, 0.15)  # a block that changes in more than this share of frames is restless until it does so in less than that
+
+
+@dataclass(frozen=True)
+class Change:
+    """What differs from the frame before. ``boxes`` are content, in whole blocks; ``share`` is their part of the picture.
+
+    ``caret`` is the box of a blinking text cursor, where that is all that changed; ``restless`` whether something changed in
+    restless regions alone.
+    """
+
+    boxes: tuple[Box, ...]
+    share: float
+    caret: Box | None
+    restless: bool
+
+
+NOTHING = Change((), 0.0, None, False)
+
+
+class Gate:
+    """Compares frames with their predecessors. Keeps one small array per block and no frames."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self.columns, self.rows = -(-width // BLOCK), -(-height // BLOCK)
+        self.activity = np.zeros((self.rows, self.columns), np.float32)
+        self.restless = np.zeros((self.rows, self.columns), bool)
+        self._calm_since = 0.0
+
+    def difference(self, before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
+        """Absolute difference in grey levels; ``None`` where the frames are the same."""
+        if cv2.norm(before, after, cv2.NORM_L1) < IDENTICAL:
+            return None
+        return cv2.absdiff(before, after)
+
+    def blocks(self, difference: np.ndarray) -> np.ndarray:
+        """Changed blocks, bool ``(rows, columns)``."""
+        down, right = self.rows * BLOCK - self.height, self.columns * BLOCK - self.width
+        if down or right:
+            difference = cv2.copyMakeBorder(difference, 0, down, 0, right, cv2.BORDER_REPLICATE)
+        _, strong = cv2.threshold(difference, PIXEL, 255, cv2.THRESH_BINARY)
+        size = (self.columns, self.rows)
+        counts = cv2.resize(strong, size, interpolation=cv2.INTER_AREA)
+        means = cv2.resize(difference, size, interpolation=cv2.INTER_AREA)
+        return np.asarray((counts >= PIXELS) | (means >= TINT))
+
+    def content(self, difference: np.ndarray, step: float) -> Change:
+        """What of a difference is content, after the cursor's places were cleared in it. ``step`` is the time since the frame before."""
+        changed = self.blocks(difference)
+        decay = float(np.exp(-min(step, 1.0) / RESTLESS_S))
+        self.activity *= decay
+        if changed.mean() < RESTLESS_SHARE:
+            self.activity += (1 - decay) * changed
+        self.restless = np.where(self.restless, self.activity > RESTLESS[1], self.activity > RESTLESS[0])
+        lively = bool((changed & self.restless).any())
+        changed &= ~self.restless
+        if not changed.any():
+            return Change((), 0.0, None, lively)
+        boxes = tuple(b for b in components(changed) if b[2] * b[3] > SMALL * BLOCK * BLOCK or _clear(difference, b))
+        if not boxes:
+            return Change((), 0.0, None, lively)
+        caret = self._caret(difference, boxes)
+        if caret is not None:
+            return Change((), 0.0, caret, lively)
+        return Change(boxes, float(changed.mean()), None, lively)
+
+    def rest(self, step: float) -> None:
+        """A frame in which nothing changed."""
+        if self.activity.any():
+            self.activity *= float(np.exp(-min(step, 1.0) / RESTLESS_S))
+            self.activity[self.activity < 1e-3] = 0
+            self.restless &= self.activity > RESTLESS[1]
+
+    def _caret(self, difference: np.ndarray, boxes: tuple[Box, ...]) -> Box | None:
+        """The box of a text cursor, if its coming or going is all that changed: a bar 1 to 3 pixels wide, a line high."""
+        bars = [self._bar(difference, box) for box in boxes] if len(boxes) <= 2 else [None]
+        found = [b for b in bars if b is not None]
+        return max(found) if len(found) == len(bars) else None  # where it jumped, the one further right
+
+    def _bar(self, difference: np.ndarray, box: Box) -> Box | None:
+        if box[2] > 2 * BLOCK or box[3] > 4 * BLOCK:
+            return None
+        x, y, w, h = grown(box, 4, self.width, self.height)
+        strong = difference[y : y + h, x : x + w] > PIXEL
+        columns, rows = np.flatnonzero(strong.any(axis=0)), np.flatnonzero(strong.any(axis=1))
+        if not columns.size:
+            return None
+        wide, high = int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1
+        if wide > 3 or not 9 <= high <= 48 or strong[rows[0] : rows[-1] + 1].any(axis=1).mean() < 0.9:
+            return None
+        return x + int(columns[0]), y + int(rows[0]), wide, high
+
+
+def _clear(difference: np.ndarray, box: Box) -> bool:
+    x, y, w, h = box
+    return int((difference[y : y + h, x : x + w] > CLEAR[0]).sum()) >= CLEAR[1]
+
+
+def components(changed: np.ndarray) -> tuple[Box, ...]:
+    """Connected changed blocks as boxes in pixels, largest first."""
+    count, _, stats, _ = cv2.connectedComponentsWithStats(changed.astype(np.uint8), connectivity=8)
+    found = [(int(x) * BLOCK, int(y) * BLOCK, int(w) * BLOCK, int(h) * BLOCK) for x, y, w, h, _ in stats[1:count]]
+    return tuple(sorted(found, key=lambda b: (-b[2] * b[3], b[1], b[0])))
+
+
+def clear(difference: np.ndarray, box: Box, by: int = 3) -> None:
+    """Forget what changed in a box: where the cursor was or is."""
+    height, width = difference.shape
+    x, y, w, h = grown(box, by, width, height)
+    difference[y : y + h, x : x + w] = 0

@@ -1,0 +1,168 @@
+"""One pass over a recording: which frames changed and where, where the cursor was, what scrolled, and every settled screen.
+
+Settled screens are handed out as they end, so that memory does not grow with the length of the video. What is kept of every frame that changed
+is a short :class:`Moment`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from processors.extract.change import NOTHING, Change, Gate, clear, components
+from processors.extract.cursor import Sight, Template, Tracker
+from processors.extract.decode import Frame
+from processors.extract.geometry import Box, grown, overlap, union
+from processors.extract.scroll import shift
+
+PULSE_FRAMES = 3  # a codec that starts afresh needs so many frames until its picture is as good as before
+RARE = 10  # frames between two key frames from which they are rare enough to pulse
+SCROLLABLE = 0.03  # part of the picture that must change at least for a scroll to be looked for
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A frame that differs from the one before. ``dy`` is how far its largest changed region scrolled (0: it did not)."""
+
+    t: float
+    frame: int
+    change: Change
+    cursor: Sight | None
+    dy: int
+    region: Box | None
+
+
+@dataclass
+class Settled:
+    """A stretch of time in which the screen rests. ``image`` is its last frame, BGR, the cursor taken out where that was possible.
+
+    ``cursor`` is where the cursor was in that frame; ``hidden`` the box still covered by it in ``image``.
+    """
+
+    t_start: float
+    t_end: float
+    frame: int
+    image: np.ndarray
+    luma: np.ndarray
+    cursor: Sight | None
+    hidden: Box | None
+
+
+@dataclass
+class Watch:
+    """Everything seen in one pass. ``track`` is (t, x, y) wherever the cursor moved or (t, None, None) where it went."""
+
+    moments: list[Moment] = field(default_factory=list)
+    track: list[tuple[float, float | None, float | None]] = field(default_factory=list)
+    frames: int = 0
+    duration: float = 0.0
+
+
+class Watcher:
+    """Runs over the frames of one video once; :attr:`seen` is filled on the way."""
+
+    def __init__(self, template: Template | None, settle: float) -> None:
+        self.seen = Watch()
+        self.settle = settle
+        self._tracker = Tracker(template) if template else None
+        self._sight: Sight | None = None
+        self._gate: Gate | None = None
+
+    def run(self, frames: Iterable[Frame]) -> Iterator[Settled]:
+        """Yield every settled screen, in order.
+
+        Changes of the caret, of the cursor and in regions that never rest do not end a settled screen. The first and the last
+        frame of the video begin and end one.
+        """
+        before: Frame | None = None
+        rested: tuple[Frame, Sight | None] | None = None  # early in the stretch: shows what the cursor covers at its end
+        changed_at = 0.0
+        for frame in _steady(frames):
+            self.seen.frames, self.seen.duration = frame.index + 1, frame.t
+            if before is None:
+                self._begin(frame)
+                before, changed_at = frame, frame.t
+                continue
+            sight = self._sight
+            moment = self._compare(before, frame)
+            if moment is not None:
+                self.seen.moments.append(moment)
+                if moment.change.boxes:
+                    if before.t - changed_at >= self.settle:
+                        yield _settled(changed_at, before, sight, rested)
+                    changed_at, rested = frame.t, None
+            if rested is None and frame.t - changed_at >= self.settle:
+                rested = frame, self._sight
+            before = frame
+        if before is not None:
+            yield _settled(changed_at, before, self._sight, rested)
+
+    def _begin(self, frame: Frame) -> None:
+        self._gate = Gate(frame.luma.shape[1], frame.luma.shape[0])
+        if self._tracker is not None:
+            self._sight = self._tracker.see(frame.luma, [])
+            self._note_cursor(frame.t)
+
+    def _compare(self, before: Frame, frame: Frame) -> Moment | None:
+        gate = self._gate
+        assert gate is not None
+        step = frame.t - before.t
+        difference = gate.difference(before.luma, frame.luma)
+        if difference is None:
+            gate.rest(step)
+            return None
+        old = self._sight
+        if self._tracker is not None:
+            self._sight = self._tracker.see(frame.luma, list(components(gate.blocks(difference))))
+            if self._sight != old:
+                self._note_cursor(frame.t)
+                if old is not None:
+                    clear(difference, old.box)
+            if self._sight is not None:
+                clear(difference, self._sight.box)
+        change = gate.content(difference, step)
+        if change == NOTHING:
+            return None
+        dy, region = 0, None
+        if change.share >= SCROLLABLE:
+            region = grown(union(change.boxes), 0, gate.width, gate.height)
+            dy = shift(before.luma, frame.luma, region)
+        return Moment(frame.t, frame.index, change, self._sight, dy, region if dy else None)
+
+    def _note_cursor(self, t: float) -> None:
+        self.seen.track.append((t, self._sight.x, self._sight.y) if self._sight else (t, None, None))
+
+
+def _steady(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Leave out the first frames after a codec started afresh, where it does so rarely: its picture pulses there."""
+    last_key, leave_out = 0, 0
+    held: Frame | None = None
+    for frame in frames:
+        if frame.key:
+            if frame.index - last_key >= RARE:
+                leave_out = PULSE_FRAMES
+            last_key = frame.index
+        if leave_out:
+            leave_out -= 1
+            held = frame
+            continue
+        held = None
+        yield frame
+    if held is not None:
+        yield held
+
+
+def _settled(start: float, last: Frame, sight: Sight | None, rested: tuple[Frame, Sight | None] | None) -> Settled:
+    """The settled screen that ends with ``last``, the cursor's place filled from an earlier frame where it was elsewhere then."""
+    image, luma = last.bgr(), np.array(last.luma)
+    hidden = grown(sight.box, 2, luma.shape[1], luma.shape[0]) if sight else None
+    if hidden is not None and rested is not None:
+        frame, then = rested
+        if frame is not last and (then is None or not overlap(grown(then.box, 2, luma.shape[1], luma.shape[0]), hidden)):
+            x, y, w, h = hidden
+            image[y : y + h, x : x + w] = frame.bgr()[y : y + h, x : x + w]
+            luma[y : y + h, x : x + w] = frame.luma[y : y + h, x : x + w]
+            hidden = None
+    return Settled(start, last.t, last.index, image, luma, sight, hidden)

@@ -1,0 +1,94 @@
+"""Rows and columns of a table, found from where its contents lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+from .layout import Node, bounds, split
+from .model import Box, Text
+
+_WIDE = 0.4  # a single thing wider than this share of the table spans columns
+
+
+@dataclass(frozen=True)
+class Grid:
+    """`cells[row][column]` holds what lies there; edges are one more than rows or columns, in pixels of the page."""
+
+    rows: list[float]
+    columns: list[float]
+    cells: list[list[list[Node]]]
+    spans: list[bool]
+    """Whether the row is one cell across all columns."""
+    header: bool
+
+
+def find_grid(node: Node) -> Grid | None:
+    """The grid of a table; None where it has no content that could tell."""
+    items = node.children
+    if not items:
+        return None
+    bands = split(items, "y", 0.0)
+    spans = [len(b) == 1 and b[0].box.w > _WIDE * node.box.w for b in bands]
+    regular = [n for b, s in zip(bands, spans, strict=True) if not s for n in b]
+    extents = _columns(bands, spans) if regular else [(node.box.x, node.box.right)]
+    columns = [node.box.x, *((a[1] + b[0]) / 2 for a, b in zip(extents, extents[1:], strict=False)), node.box.right]
+    extent = [bounds(b) for b in bands]
+    rows = [node.box.y, *((a.bottom + b.y) / 2 for a, b in zip(extent, extent[1:], strict=False)), node.box.bottom]
+    if any(b - a < 1 for a, b in zip(rows, rows[1:], strict=False)) or any(b - a < 1 for a, b in zip(columns, columns[1:], strict=False)):
+        return None
+    cells = []
+    for band, span in zip(bands, spans, strict=True):
+        row: list[list[Node]] = [[] for _ in range(len(columns) - 1)]
+        for n in band:
+            k = 0 if span else min(range(len(row)), key=lambda c, n=n: abs((columns[c] + columns[c + 1]) / 2 - n.box.cx) if not columns[c] <= n.box.cx < columns[c + 1] else -1.0)  # type: ignore[misc]
+            row[k].append(n)
+        cells.append(row)
+    return Grid(_even(rows), columns, cells, spans, _has_header(cells, spans))
+
+
+def _columns(bands: Sequence[Sequence[Node]], spans: Sequence[bool]) -> list[tuple[float, float]]:
+    """Extents of the columns: merged extents of all cells, and of neighbours that are never both filled in one row."""
+    groups = split([n for b, s in zip(bands, spans, strict=True) if not s for n in b], "x", 0.0)
+    members = [[n for n in g] for g in groups]
+    row_of = {id(n): r for r, b in enumerate(bands) for n in b}
+    merged: list[list[Node]] = []
+    for g in members:
+        if merged and len(bands) > 2 and not ({row_of[id(n)] for n in merged[-1]} & {row_of[id(n)] for n in g}):
+            merged[-1] = merged[-1] + g
+        else:
+            merged.append(list(g))
+    return [(b.x, b.right) for b in map(bounds, merged)]
+
+
+def _even(edges: list[float]) -> list[float]:
+    """Rows that are nearly equally high are made so: what differs is reading noise."""
+    if len(edges) < 5:
+        return edges
+    start, stop = 2, len(edges) - 2  # the first and last row often have another height
+    step = (edges[stop] - edges[start]) / (stop - start) if stop > start else 0
+    if step and all(abs(edges[k] - edges[start] - (k - start) * step) <= 1.5 for k in range(start, stop + 1)):
+        edges = [*edges[:start], *(edges[start] + (k - start) * step for k in range(start, stop + 1)), *edges[stop + 1 :]]
+        if abs(edges[start] - edges[1] - step) <= 1.5:
+            edges[1] = edges[start] - step
+        if abs(edges[-1] - edges[-2] - step) <= 1.5:
+            edges[-1] = edges[-2] + step
+    return edges
+
+
+def _has_header(cells: Sequence[Sequence[Sequence[Node]]], spans: Sequence[bool]) -> bool:
+    """The first row is a header if it is written in another way than the second."""
+    if len(cells) < 2 or spans[0]:
+        return False
+    looks = []
+    for row in cells[:2]:
+        texts = [n.payload for c in row for n in c if isinstance(n.payload, Text)]
+        looks.append((mean(t.weight for t in texts), texts[0].color) if texts else None)
+    return looks[0] is not None and looks[0] != looks[1] and all(len(c) <= 2 for c in cells[0])
+
+
+def cell_box(grid: Grid, row: int, column: int) -> Box:
+    """The box of a cell; a row that spans has one cell."""
+    right = grid.columns[-1] if grid.spans[row] else grid.columns[column + 1]
+    return Box(grid.columns[column], grid.rows[row], right - grid.columns[column], grid.rows[row + 1] - grid.rows[row])

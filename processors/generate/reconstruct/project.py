@@ -1,0 +1,247 @@
+"""Features become the files of an application."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from ..scaffold import scaffold
+from .assets import Assets
+from .css import Stylesheet
+from .dress import Scene, dress, unify
+from .emit import Context, emit_page, lines_of
+from .jsx import El, literal, render
+from .layout import Node, arrange, contain
+from .machine import Machine, label_of, machine
+from .model import Box, Text, parse
+from .mosaic import assemble
+from .names import pascal, slug, unique
+from .pages import tell
+from .paint import distance, hexadecimal, part, prevailing
+from .parts import codes, share, walk
+from .playwright import spec
+from .settings import ReconstructSettings
+from .typography import Typography
+
+_FLOW = ("Check", "Choice", "Field")
+
+
+def reconstruct(features: Mapping[str, Any], keyframes: Mapping[str, bytes], settings: ReconstructSettings | None = None) -> dict[str, bytes]:
+    """The project of an application that looks and behaves like a recording: POSIX relative path -> content, not built.
+
+    `features` is a features document, `keyframes` the PNG files that its screens name. The same arguments give the same
+    bytes. Raises FeaturesError where the features are malformed or have no screen. Without keyframes the application has
+    no pictures, and only the colours that the features tell.
+    """
+    settings = settings or ReconstructSettings()
+    parsed = parse(features, settings)
+    story = tell(parsed)
+    scenes = [dress(assemble(parsed, page, keyframes)) for page in story.pages]
+    unify(scenes)
+    flow = machine(parsed, story, scenes)
+    typography = Typography([t for s in scenes for t in [*s.texts, *s.values.values()]])
+    titles, names, paths = _names(scenes, flow, settings)
+    sheet, assets = Stylesheet(), Assets(settings, parsed.width * parsed.height)
+    roots = []
+    for scene in scenes:
+        root = contain(Box(0, 0, scene.sheet.width, scene.sheet.height), scene.texts, scene.elements, scene.panels)
+        arrange(root)
+        roots.append(root)
+    levels = _heading_levels(roots, typography)
+    trees = [
+        emit_page(root, _context(k, scenes, flow, sheet, typography, assets, paths, levels)) for k, root in enumerate(roots)
+    ]
+    parts = share(trees, {n.lower() for n in names})
+    files = scaffold(titles[0], titles[0], f"Reconstructed from a screen recording of {titles[0]}.", color_scheme=_scheme(scenes[0].ground),
+                     supabase_url=settings.supabase_url, supabase_key=settings.supabase_key)
+    for name, tree in parts.items():
+        files[f"src/parts/{name}.tsx"] = _component(name, tree, parts, assets).encode()
+    for name, tree in zip(names, trees, strict=True):
+        files[f"src/pages/{name}.tsx"] = _component(name, tree, parts, assets).encode()
+    files["src/App.tsx"] = _app(names).encode()
+    files["src/flow.tsx"] = _own("flow.tsx")
+    files["src/recording.ts"] = _recording(names, paths, titles, flow).encode()
+    files["src/styles.css"] = sheet.text(_own("base.css").decode()).encode()
+    files["tests/recording.spec.ts"] = spec(parsed, flow, paths).encode()
+    files.update(assets.files)
+    return dict(sorted(files.items()))
+
+
+def _own(name: str) -> bytes:
+    return resources.files(__package__).joinpath(name).read_bytes()
+
+
+def _context(k: int, scenes: Sequence[Scene], flow: Machine, sheet: Stylesheet, typography: Typography, assets: Assets,
+             paths: Sequence[str], levels: Mapping[float, int]) -> Context:
+    scene = scenes[k]
+    palette = {scene.ground} | {p.color for s in scenes for p in s.panels} | {e.background for s in scenes for e in s.elements if e.background}
+
+    def band(box: Box) -> str | None:
+        if scene.sheet.picture is None:
+            return None
+        found = hexadecimal(prevailing(part(scene.sheet.picture, box)))
+        return min((c for c in sorted(palette) if distance(c, found) <= 6), key=lambda c: distance(c, found), default=found)
+
+    def level(node: Node) -> int:
+        sizes = [typography.fit(t).size for t in lines_of(node)]
+        return levels.get(max(sizes), 6) if sizes else 6
+
+    options: dict[str, list[str]] = {}
+    for other, keys in zip(scenes, flow.keys, strict=True):
+        for e in other.elements:
+            if e.kind == "select":
+                shown = other.values[e.id].text if e.id in other.values else e.text
+                options.setdefault(keys[e.id], []).append(shown)
+    leads = {r.control: paths[r.target] for r in reversed(flow.rules) if r.source == k and r.on == "click"}
+    return Context(
+        scene=scene,
+        sheet=sheet,
+        typography=typography,
+        keys=flow.keys[k],
+        stepped=leads,
+        picture=lambda e, icon: assets.crop(scene, e, icon),
+        labels={e.id: label_of(e, scene) for e in scene.elements if e.kind in {"input", "select", "checkbox", "radio"}},
+        options={e.id: options.get(flow.keys[k][e.id], []) for e in scene.elements if e.kind == "select"},
+        heading_level=level,
+        band=band,
+        clicked_texts=flow.clicked[k],
+    )
+
+
+def _names(scenes: Sequence[Scene], flow: Machine, settings: ReconstructSettings) -> tuple[list[str], list[str], list[str]]:
+    """Title, component and path of every page. A page is called after what is written largest on it."""
+    taken: set[str] = {"/"}
+    components: set[str] = set()
+    titles, names, paths = [], [], []
+    for k, scene in enumerate(scenes):
+        title = _title(scene) or f"Page {k + 1}"
+        if k == 0 and settings.title:
+            title = settings.title
+        reached = next((r.control for r in flow.rules if r.target == k and r.on in {"click", "enter"}), "")
+        titles.append(title)
+        names.append(unique(pascal(title, "Page"), components, ""))
+        paths.append("/" if k == 0 else "/" + unique(slug(reached, slug(title, "page")), taken))
+    return titles, names, paths
+
+
+def _title(scene: Scene) -> str:
+    headings = [e for e in scene.elements if e.kind == "heading" and e.box.y < 600]
+    inside = [t for t in scene.texts if any(h.box.contains(t.box.cx, t.box.cy) for h in headings)]
+    candidates: list[Text] = [t for t in inside or scene.texts if sum(c.isalpha() for c in t.text) >= 3 and t.box.y < 600]
+    best = max(candidates, key=lambda t: (t.font_size or t.box.h, -t.box.y), default=None)
+    return best.text[:60] if best else ""
+
+
+def _heading_levels(roots: Sequence[Node], typography: Typography) -> dict[float, int]:
+    """Font size -> level of headings of that size."""
+    sizes: set[float] = set()
+
+    def visit(node: Node) -> None:
+        if node.payload is not None and getattr(node.payload, "kind", "") == "heading":
+            lines = lines_of(node)
+            sizes.update([max(typography.fit(t).size for t in lines)] if lines else [])
+        for c in node.children:
+            visit(c)
+
+    for root in roots:
+        visit(root)
+    return {s: min(6, k + 1) for k, s in enumerate(sorted(sizes, reverse=True))}
+
+
+def _scheme(ground: str) -> str:
+    return "dark" if sum(int(ground[i : i + 2], 16) for i in (1, 3, 5)) < 384 else "light"
+
+
+def _component(name: str, tree: El, parts: Mapping[str, El], assets: Assets) -> str:
+    """The module of one component."""
+    tags = {e.tag for e in walk(tree)}
+    expressions = codes(tree)
+    click = any(c.startswith("click(") for c in expressions)
+    used = sorted([t for t in _FLOW if t in tags] + (["useFlow"] if click else []))
+    images = sorted({m for c in expressions for m in re.findall(r'(?<![\w"-])image\w+', c)})
+    head = ['import { type ReactNode } from "react";']
+    head += [f'import {i} from "{assets.path(i)}";' for i in images]
+    head += [f'import {{ {", ".join(used)} }} from "../flow";'] if used else []
+    head += [f'import {{ {p} }} from "../parts/{p}";' for p in sorted(tags & set(parts))]
+    body = ["  const { click } = useFlow();"] if click else []
+    return "\n".join([*head, "", f"export function {name}(): ReactNode {{", *body, "  return (", render(tree, 2), "  );", "}", ""])
+
+
+def _app(names: Sequence[str]) -> str:
+    """The application: the page that the flow is at."""
+    imports = [f'import {{ {n} }} from "./pages/{n}";' for n in sorted(names)]
+    table = [f"  {n}," for n in names]
+    return "\n".join([
+        'import { type ComponentType, type ReactNode } from "react";',
+        'import { FlowProvider, useFlow } from "./flow";',
+        *imports,
+        'import { type PageId } from "./recording";',
+        "",
+        "const views: Readonly<Record<PageId, ComponentType>> = {",
+        *table,
+        "};",
+        "",
+        "function CurrentPage(): ReactNode {",
+        "  const { page } = useFlow();",
+        "  const View = views[page];",
+        "  return <View />;",
+        "}",
+        "",
+        "export function App(): ReactNode {",
+        "  return (",
+        "    <FlowProvider>",
+        "      <CurrentPage />",
+        "    </FlowProvider>",
+        "  );",
+        "}",
+        "",
+    ])
+
+
+def _recording(names: Sequence[str], paths: Sequence[str], titles: Sequence[str], flow: Machine) -> str:
+    """Pages and rules as data."""
+    pages = [f"  {{ id: {literal(n)}, path: {literal(p)}, title: {literal(t)} }}," for n, p, t in zip(names, paths, titles, strict=True)]
+    rules = []
+    for r in flow.rules:
+        parts = [f"from: {literal(names[r.source])}", f"on: {literal(r.on)}", f"control: {literal(r.control)}", f"to: {literal(names[r.target])}"]
+        parts += [f"{k}: {v:g}" for k, v in (("scroll", r.scroll), ("typed", r.typed), ("delay", r.delay)) if v is not None]
+        if r.values:
+            parts.append("values: { " + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in r.values) + " }")
+        rules.append("  { " + ", ".join(parts) + " },")
+    return "\n".join([
+        "/** The pages and the steps between them, as the recording shows them. */",
+        "",
+        "export type PageId = " + " | ".join(literal(n) for n in names) + ";",
+        "",
+        "export interface Page {",
+        "  readonly id: PageId;",
+        "  readonly path: string;",
+        "  readonly title: string;",
+        "}",
+        "",
+        "export interface Rule {",
+        "  readonly from: PageId;",
+        "  /** any: whichever control is operated; time: after `delay` ms. */",
+        '  readonly on: "click" | "enter" | "type" | "any" | "time";',
+        "  readonly control: string;",
+        "  readonly to: PageId;",
+        "  /** Where the window scrolls to, in pixels; without it, it stays. */",
+        "  readonly scroll?: number;",
+        "  /** How many characters must have been typed. */",
+        "  readonly typed?: number;",
+        "  readonly delay?: number;",
+        "  /** What fields show afterwards. */",
+        "  readonly values?: Readonly<Record<string, string>>;",
+        "}",
+        "",
+        "export const pages: readonly [Page, ...Page[]] = [",
+        *pages,
+        "];",
+        "",
+        "export const rules: readonly Rule[] = [",
+        *rules,
+        "];",
+        "",
+    ])

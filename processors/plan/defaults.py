@@ -1,0 +1,38 @@
+"""Fields for things of which a prompt says nothing but that they are kept."""
+
+from __future__ import annotations
+
+import re
+
+from processors.plan.drafts import FieldDraft
+
+_KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (r"books?|novels?|publications?", ("title", "author", "year")),
+    (r"movies?|films?|shows?|games?", ("title", "year", "rating", "notes")),
+    (r"songs?|albums?|tracks?|records?", ("title", "artist", "year")),
+    (r"recipes?|meals?|dishes|dish", ("name", "ingredients", "instructions")),
+    (r"invoices?|bills?|quotes?", ("number", "date", "amount", "paid")),
+    (r"expenses?|payments?|transactions?|donations?|receipts?|incomes?", ("description", "amount", "date", "notes")),
+    (r"(?:purchase |sales )?orders?|deliver(?:y|ies)|shipments?", ("number", "date", "total", "notes")),
+    (r"tasks?|to-?dos?|chores?|tickets?|issues?|bugs?|jobs?|projects?|goals?", ("name", "description", "due date", "done")),
+    (r"events?|appointments?|meetings?|bookings?|reservations?|sessions?|class(?:es)?|visits?|trips?|workouts?", ("title", "date", "notes")),
+    (r"products?|items?|parts?|goods|articles? for sale|materials?|supplies", ("name", "price", "stock", "description")),
+    (r"compan(?:y|ies)|suppliers?|vendors?|organi[sz]ations?|firms?|partners?|agenc(?:y|ies)", ("name", "website", "phone", "address")),
+    (r"notes?|posts?|articles?|messages?|documents?", ("title", "text", "date")),
+    (r"vehicles?|cars?|bikes?|trucks?|machines?|devices?|assets?|equipment", ("name", "model", "serial number", "notes")),
+    (r"houses?|apartments?|buildings?|rooms?|stores?|shops?|offices?|warehouses?|venues?|locations?|places?|sites?", ("name", "address", "notes")),
+    (
+        r"people|persons?|customers?|clients?|contacts?|members?|employees?|students?|teachers?|patients?|users?|staff|tenants?|volunteers?|"
+        r"players?|drivers?|guests?|owners?|authors?|agents?|doctors?|leads?|candidates?|subscribers?|donors?|instructors?|children|friends?",
+        ("name", "email", "phone", "notes"),
+    ),
+)
+
+
+def default_fields(name: str) -> list[FieldDraft]:
+    """The usual fields of a thing by its name; name and description where nothing is usual."""
+    last = name.lower().split(" ")[-1]
+    for pattern, labels in _KINDS:
+        if re.fullmatch(pattern, name.lower()) or re.fullmatch(pattern, last):
+            return [FieldDraft(label) for label in labels]
+    return [FieldDraft("name"), FieldDraft("description")]

@@ -1,0 +1,332 @@
+"""One item of a list of fields: its label, and what is said of it in brackets, behind "of", "in", "as" or in a relative clause."""
+
+from __future__ import annotations
+
+import re
+
+from processors.plan.drafts import FieldDraft
+from processors.plan.fieldtypes import CURRENCIES, TYPE_WORDS, UNITS
+from processors.plan.phrases import Reader
+from processors.plan.vocabulary import DETERMINERS, MODIFIERS
+
+_STOPS = frozenset({"and", "plus"})
+_AUXILIARIES = frozenset(
+    "is are was were be been being has have had can could will would should does do did get gets got already still currently yet really actually to".split()
+)
+_CLAUSES = frozenset("that which who whom whose where when if they we it you i he she is are was were can may must should either being one ranging called".split())
+_RELATION = {
+    "belongs": "to", "belong": "to", "belonging": "to", "linked": "to", "related": "to", "assigned": "to", "connected": "to", "attached": "to",
+    "refers": "to", "associated": "with", "placed": "by", "made": "by", "written": "by", "taught": "by", "created": "by", "owned": "by",
+    "led": "by", "run": "by", "supplied": "by", "borrowed": "by", "booked": "by", "given": "by", "held": "by", "reported": "by",
+}  # fmt: skip
+_NUMERIC = ("number", "integer", "money")
+_FILLERS = frozenset("that which is are can be may must should either one of being the following values options choices such as like from for example a an called it they only always usually".split())
+
+
+def read_item(reader: Reader, at: int) -> tuple[FieldDraft | None, int]:
+    """The field at `at` and the position after it; None for words that name no field. Always moves on."""
+    draft = FieldDraft("")
+    start = at
+    at = _opening(reader, at, draft)
+    special = _special(reader, at, draft)
+    if special is not None:
+        return (draft if draft.label else None), max(special, start + 1)
+    words, at = _words(reader, at, draft)
+    draft.label = _trimmed(words, draft)
+    at = _hints(reader, at, draft)
+    if not draft.label:
+        return None, max(at, start + 1)
+    if not draft.options and reader.mark(at, ",") and reader.low(at + 1) in ("such", "either", "which", "like"):
+        after = _relative(reader, at + 1, draft)
+        at = after if draft.options else at
+    return draft, max(at, start + 1)
+
+
+def _opening(reader: Reader, at: int, draft: FieldDraft) -> int:
+    """Determiners and modifiers before the label: "an optional"."""
+    while reader.word(at) and (reader.low(at) in DETERMINERS or reader.low(at) in MODIFIERS):
+        low = reader.low(at)
+        after = reader.low(at + 1)
+        if low in MODIFIERS and (not reader.word(at + 1) or after in _STOPS):
+            break  # "optional" and "no" alone are labels
+        if low in ("optional", "optionally", "possibly", "maybe"):
+            draft.required = False
+        elif low in ("required", "mandatory"):
+            draft.required = True
+        draft.definite = draft.definite or low in DETERMINERS
+        at += 1
+    return at
+
+
+def _special(reader: Reader, at: int, draft: FieldDraft) -> int | None:
+    """Clauses that stand for a field: "whether it is paid", "how many there are", "when it was bought", "belongs to a customer"."""
+    low = reader.low(at)
+    if low in ("whether", "if"):
+        words, end = _clause(reader, at + 1)
+        draft.label, draft.type, draft.definite = _state(words), "boolean", True
+        return end
+    if low == "how" and reader.low(at + 1) in ("many", "much", "long", "old", "often", "far", "big", "tall", "heavy"):
+        return _amount(reader, at, draft)
+    if low == "when":
+        words, end = _clause(reader, at + 1)
+        draft.label, draft.type, draft.definite = _state(words), "date", True
+        return end
+    if low in ("where", "who", "what") and reader.word(at + 1):
+        words, end = _clause(reader, at + 1)
+        known = {"where": "location", "what": _state(words)}
+        draft.label, draft.definite = known.get(low, " ".join([low, *words])), True
+        if low == "what" and re.match(r"costs?\b", draft.label):
+            draft.label = "cost"
+        return end
+    relation = at + 1 if low in ("is", "are", "be") else at
+    wanted = _RELATION.get(reader.low(relation))
+    if wanted and reader.low(relation + 1) == wanted:
+        return _target(reader, relation + 2, draft)
+    if low in ("is", "are") and reader.low(at + 1) in ("for", "by", "from", "with") and reader.low(at + 2) in DETERMINERS:
+        return _target(reader, at + 2, draft)
+    if low in ("references", "by", "for", "from") and reader.low(at + 1) in DETERMINERS:
+        return _target(reader, at + 1, draft)
+    if low in ("is", "are", "can", "was", "has") and reader.word(at + 1) and reader.low(at + 1) not in DETERMINERS:
+        words, end = _clause(reader, at + 1)
+        if words[-2:] == ["or", "not"]:
+            draft.label = " ".join(words[:-2])
+        else:
+            draft.label = " ".join([low, *words])
+        draft.type, draft.definite = "boolean", True
+        return _hints(reader, end, draft)
+    return None
+
+
+def _amount(reader: Reader, at: int, draft: FieldDraft) -> int:
+    kind = reader.low(at + 1)
+    words, end = _clause(reader, at + 2)
+    words = [w for w in words if w.lower() not in ("there", "it", "they", "we", "are", "is", "has", "have", "of", "each", "you")]
+    draft.definite = True
+    if kind == "many":
+        draft.label, draft.type = " ".join(words), "integer"
+    elif kind == "much" and (not words or words[0].lower().startswith(("cost", "paid", "price"))):
+        draft.label, draft.type = "cost", "money"
+    elif kind == "much":
+        draft.label, draft.type = " ".join(words), "number"
+    else:
+        draft.label = {"long": "duration", "old": "age", "often": "frequency", "far": "distance", "big": "size", "tall": "height", "heavy": "weight"}[kind]
+    return end
+
+
+def _target(reader: Reader, at: int, draft: FieldDraft) -> int:
+    """A reference by its verb: the label is what it points to."""
+    start = reader.determiners(at)
+    end = start
+    while reader.content(end):
+        end += 1
+    draft.label = draft.target = reader.text(start, end)
+    draft.definite = True
+    rest, end = _clause(reader, end)
+    return end
+
+
+def _clause(reader: Reader, at: int) -> tuple[list[str], int]:
+    """The words up to the next separator."""
+    words: list[str] = []
+    while reader.word(at) and reader.low(at) not in _STOPS:
+        words.append(reader.tokens[at].text)
+        at += 1
+    if reader.mark(at, "?"):
+        at += 1
+    return words, at
+
+
+def _state(words: list[str]) -> str:
+    """What a clause says of its subject: "it has been returned" -> "returned", "breakfast is included" -> "breakfast included"."""
+    if [w.lower() for w in words[-2:]] == ["or", "not"]:
+        words = words[:-2]
+    low = [w.lower() for w in words]
+    verb = next((i for i, w in enumerate(low) if w in _AUXILIARIES), None)
+    if low and (low[0] in ("it", "they", "he", "she", "this", "that", "we", "you", "i", "there") or low[0] in DETERMINERS):
+        words = words[1:] if verb is None or low[0] not in DETERMINERS else words[verb:]
+    while words and words[0].lower() in _AUXILIARIES | {"a", "an", "the", "been"}:
+        words = words[1:]
+    return " ".join(w for w in words if w.lower() not in _AUXILIARIES - {"to"})
+
+
+def _words(reader: Reader, at: int, draft: FieldDraft) -> tuple[list[str], int]:
+    """The label's words, and what follows them without a mark: units, types, choices, relative clauses."""
+    words: list[str] = []
+    while reader.word(at) and reader.low(at) not in _STOPS:
+        low = reader.low(at)
+        if low == "or" and words:
+            if reader.low(at + 1) == "not":
+                draft.type = "boolean"
+                at += 2
+                continue
+        elif words and low == "of":
+            found = reader.choices(at + 1)
+            if found and not any(w in DETERMINERS for o in found[0] for w in o.lower().split()):
+                draft.options, at = found
+                break
+        elif words and low in ("in", "as", "from", "between", "out", "on", "per"):
+            after = _qualified(reader, at, draft)
+            if after is not None:
+                at = after
+                continue
+        elif words and low in (*_CLAUSES, "such", "like"):
+            at = _relative(reader, at, draft)
+            break
+        elif words and low in ("with", "having"):
+            _, at = _clause(reader, at)
+            break
+        words.append(reader.tokens[at].text)
+        at += 1
+        if reader.mark(at, "/") and reader.word(at + 1) and not _yes_no(reader, at - 1):
+            words[-1] += f"/{reader.tokens[at + 1].text}"
+            at += 2
+    return words, at
+
+
+def _yes_no(reader: Reader, at: int) -> bool:
+    return f"{reader.low(at)}/{reader.low(at + 2)}" in ("yes/no", "y/n", "true/false", "on/off")
+
+
+def _qualified(reader: Reader, at: int, draft: FieldDraft) -> int | None:
+    """ "in euros", "as a date", "from 1 to 5": the position after it, else None."""
+    low = reader.low(at)
+    after = reader.determiners(at + 1)
+    if low == "in":
+        return _unit(reader, after, draft)
+    if low == "as":
+        for end in (after + 2, after + 1):
+            kind = TYPE_WORDS.get(" ".join(reader.low(i) for i in range(after, end)))
+            if kind and all(reader.word(i) for i in range(after, end)):
+                draft.type = draft.type or kind
+                return end
+        return None
+    if low in ("from", "between") and reader.low(at + 1).isdigit():
+        end = at + 2
+        if reader.low(end) in ("to", "and") and reader.low(end + 1).isdigit():
+            draft.type = "number"
+            return end + 2
+    if low == "out" and reader.low(at + 1) == "of" and reader.low(at + 2).isdigit():
+        draft.type = "number"
+        return at + 3
+    if low == "on" and reader.low(after) == "scale":
+        draft.type = "number"
+        return _clause(reader, at)[1]
+    return None
+
+
+def _unit(reader: Reader, at: int, draft: FieldDraft) -> int | None:
+    low = reader.low(at)
+    pair = f"{low} {reader.low(at + 1)}"
+    for unit, end in ((pair, at + 2), (low, at + 1)):
+        if unit in CURRENCIES:
+            draft.type, draft.unit = draft.type or "money", CURRENCIES[unit]
+            return end
+        if unit in UNITS:
+            draft.type, draft.unit = draft.type or "number", unit
+            # "degrees celsius": the unit's own words belong to it
+            return end + 1 if reader.low(end) in UNITS and reader.word(end) else end
+    return None
+
+
+def _relative(reader: Reader, at: int, draft: FieldDraft) -> int:
+    """ "that can be a, b or c", "which is required", "they applied for"."""
+    start = at
+    explicit = False
+    while reader.low(at) in _FILLERS and reader.word(at):
+        explicit = explicit or reader.low(at) in ("one", "either")
+        at += 1
+    if reader.mark(at, ":"):
+        at += 1
+    found = reader.choices(at, anyway=explicit)
+    if found and at > start:
+        draft.options = found[0]
+        return found[1]
+    words, end = _clause(reader, start)
+    low = [w.lower() for w in words]
+    if "optional" in low:
+        draft.required = False
+    elif "required" in low or "mandatory" in low:
+        draft.required = True
+    elif any(w in CURRENCIES for w in low):
+        draft.unit = next(CURRENCIES[w] for w in low if w in CURRENCIES)
+    return end
+
+
+def _hints(reader: Reader, at: int, draft: FieldDraft) -> int:
+    """Marks behind the label: brackets, a question mark, a colon or a dash with choices or a type."""
+    if reader.mark(at, "?"):
+        draft.type = "boolean"
+        at += 1
+    if reader.mark(at, "/") and _yes_no(reader, at - 1):
+        draft.type = "boolean"
+        draft.label = re.sub(r"\s*\b(yes|y|true|on)$", "", draft.label, flags=re.I)
+        at += 2
+    if reader.mark(at, "("):
+        end = reader.closing(at)
+        bracket(reader, at + 1, end, draft)
+        at = min(end + 1, len(reader))
+    if reader.mark(at, ":", "-") and draft.label:
+        after = at + 1
+        while reader.low(after) in _FILLERS and reader.word(after):
+            after += 1
+        for end in (after + 2, after + 1):
+            kind = TYPE_WORDS.get(" ".join(reader.low(i) for i in range(after, end)))
+            if kind and kind not in ("enum", "reference") and (end >= len(reader) or reader.mark(end, ",", ";", ")") or reader.low(end) == "and"):
+                draft.type = kind
+                return end
+        found = reader.choices(after)
+        if found:
+            draft.options, at = found
+            if {o.lower() for o in draft.options} in ({"yes", "no"}, {"true", "false"}):
+                draft.options, draft.type = (), "boolean"
+    return at
+
+
+def bracket(reader: Reader, start: int, end: int, draft: FieldDraft) -> None:
+    """What brackets behind a label say: a type, a unit, choices, optional or required."""
+    draft.definite = True
+    low = [reader.low(i) for i in range(start, end)]
+    text = " ".join(low).replace(" / ", "/")
+    if "optional" in low or "not required" in text:
+        draft.required = False
+    elif "required" in low or "mandatory" in low:
+        draft.required = True
+    rest = re.sub(r"\b(?:optional|not required|required|mandatory|unique)\b|^\W+|\W+$", "", re.sub(r"^(?:an?|the|in|as an?|as|type) ", "", text)).strip()
+    if rest in TYPE_WORDS and TYPE_WORDS[rest] != "reference":
+        if TYPE_WORDS[rest] == "money":
+            draft.unit = CURRENCIES.get(rest, "")
+        if TYPE_WORDS[rest] != "enum":
+            draft.type = TYPE_WORDS[rest]
+        return
+    if rest in CURRENCIES:
+        draft.type, draft.unit = "money", CURRENCIES[rest]
+        return
+    if rest in UNITS:
+        draft.type, draft.unit = "number", rest
+        return
+    if re.fullmatch(r"\d+ ?(?:-|to|/|and) ?\d+(?: stars| points)?", rest):
+        draft.type = "number"
+        return
+    while start < end and reader.low(start) in _FILLERS and reader.word(start + 1):
+        start += 1
+    if reader.mark(start, ":"):
+        start += 1
+    sub = Reader(reader.tokens[start:end])
+    found = sub.choices(0, closed=True)
+    if found and found[1] >= len(sub):
+        options = tuple(o for o in found[0] if o.lower() not in ("optional", "required"))
+        if {o.lower() for o in options} in ({"yes", "no"}, {"true", "false"}, {"y", "n"}):
+            draft.type = "boolean"
+        elif len(options) >= 2:
+            draft.options = options
+
+
+def _trimmed(words: list[str], draft: FieldDraft) -> str:
+    """The label without words that only say it is a field: "name field", "paid flag"."""
+    while len(words) > 1 and words[-1].lower() in ("field", "column", "attribute", "flag", "checkbox", "toggle", "tickbox", "switch", "each", "too", "yes", "boolean"):
+        if words[-1].lower() in ("flag", "checkbox", "toggle", "tickbox", "switch", "boolean"):
+            draft.type = "boolean"
+        elif words[-1].lower() == "yes":
+            break
+        words = words[:-1]
+    return " ".join(words)

@@ -1,0 +1,219 @@
+"""Reading phrases off a clause: noun phrases, verbs that introduce fields, lists of choices. Positions are indices into the clause."""
+
+from __future__ import annotations
+
+from processors.plan.fieldtypes import is_known
+from processors.plan.tokens import Clause, Token
+from processors.plan.vocabulary import AMBIGUOUS, BUILD, DETERMINERS, FUNCTION, HAS, KEEP, MODALS, PRONOUNS
+from processors.plan.words import is_plural
+
+_PARTICIPLES = frozenset(
+    "described defined identified characterised characterized stored tracked recorded listed registered represented kept saved specified given".split()
+)
+_FIELD_NOUNS = frozenset("following fields field attributes attribute properties property columns column details data info information things values".split())
+_MOST_WORDS = 6
+
+
+class Reader:
+    """A clause and what can be read at a position of it. Nothing here changes the clause."""
+
+    def __init__(self, clause: Clause) -> None:
+        self.tokens = clause
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def low(self, at: int) -> str:
+        """The word or mark at a position, in lower case; empty outside the clause."""
+        return self.tokens[at].low if 0 <= at < len(self.tokens) else ""
+
+    def word(self, at: int) -> bool:
+        return 0 <= at < len(self.tokens) and not self.tokens[at].mark
+
+    def mark(self, at: int, *marks: str) -> bool:
+        return 0 <= at < len(self.tokens) and self.tokens[at].mark and self.tokens[at].text in marks
+
+    def text(self, start: int, end: int) -> str:
+        return " ".join(token.text for token in self.tokens[start:end])
+
+    def closing(self, at: int) -> int:
+        """The position of the bracket that closes the one at `at`."""
+        depth = 0
+        for index in range(at, len(self.tokens)):
+            depth += self.mark(index, "(") - self.mark(index, ")")
+            if depth == 0:
+                return index
+        return len(self.tokens)
+
+    def content(self, at: int) -> bool:
+        """Whether a word that can stand in a noun phrase is here."""
+        return self.word(at) and self.low(at) not in FUNCTION and not self.verb(at)
+
+    def verb(self, at: int) -> bool:
+        """Whether a verb of keeping is here: always for some words, for others only where a verb can stand."""
+        low = self.low(at)
+        if low not in KEEP or not self.word(at):
+            return False
+        follows = self.word(at + 1) and (self.low(at + 1) in DETERMINERS or self.low(at + 1) not in FUNCTION or self.low(at + 1) in ("track", "of"))
+        if low not in AMBIGUOUS:
+            return follows or (self.mark(at + 1, ",") or self.low(at + 1) in ("and", "or")) and self.low(at + 2) in KEEP
+        before = self.low(at - 1)
+        if not follows:
+            return False
+        if at == 0:
+            return not low.endswith("s")
+        if before in PRONOUNS or before in MODALS or before in ("to", "please", "and", "where", "or", "not"):
+            return True
+        return low.endswith("s") and not self.tokens[at - 1].mark and before not in FUNCTION and not is_plural(before) and is_plural(self.low(at + 1))
+
+    def determiners(self, at: int) -> int:
+        """The position after determiners and the like."""
+        while self.word(at) and self.low(at) in DETERMINERS:
+            at += 1
+        return at
+
+    def noun_phrase(self, at: int) -> int:
+        """The end of the run of content words that begins at `at` (equal to `at` where none does)."""
+        end = at
+        while end - at < _MOST_WORDS and self.content(end):
+            end += 1
+            if self.tokens[end - 1].low.endswith(("'s", "s'")):
+                break
+        return end
+
+    def has(self, at: int) -> int | None:
+        """The position after a verb that introduces fields ("should have", "consists of", "are described by"), else None."""
+        while self.low(at) in MODALS or self.low(at) in ("that", "which", "who"):
+            at += 1
+        low, after = self.low(at), self.low(at + 1)
+        if low in HAS and self.word(at):
+            if after == "to":
+                return self.has(at + 2) if self.low(at + 2) in HAS else None
+            return self._list_start(at + 1)
+        if low in ("consist", "consists", "consisting", "made", "composed") and after in ("of", "up"):
+            return self._list_start(at + (3 if after == "up" else 2))
+        if low in ("come", "comes") and after == "with":
+            return self._list_start(at + 2)
+        if low in ("is", "are"):
+            if after in _PARTICIPLES and self.low(at + 2) in ("by", "with", "through", "via"):
+                return self._list_start(at + 3)
+            if after in ("made", "composed"):
+                return self.has(at + 1)
+        return None
+
+    def _list_start(self, at: int) -> int:
+        """Skips "the following fields:", "at least", "both" and the like."""
+        if self.low(at) == "at" and self.low(at + 1) == "least":
+            at += 2
+        start = at
+        while self.low(at) in ("the", "these", "following", "some", "basic", "both", "different"):
+            at += 1
+        named = at
+        while self.low(at) in _FIELD_NOUNS:
+            at += 1
+        if self.low(at) in ("such", "like", "including", "about") and at > named:
+            at += 2 if self.low(at) == "such" else 1
+        if self.mark(at, ":", "-"):
+            return at + 1
+        return at if at > named and (named > start or not self.mark(at, "(", ",") and self.low(at) not in ("and", "with")) else start
+
+    def introduced(self, at: int) -> int | None:
+        """The position after "with", ", each with", "having" and the like, else None."""
+        if self.mark(at, ",", ";", "-"):
+            at += 1
+            if self.low(at) not in ("with", "each", "having", "including", "all", "every", "both", "which", "that", "who"):
+                return None
+            if self.low(at) in ("which", "that", "who"):
+                return self.has(at)
+        if self.low(at) in ("each", "all") and self.low(at + 1) in ("of", "one"):
+            at += 3 if self.low(at + 1) == "of" else 2
+        elif self.low(at) in ("each", "all", "every"):
+            at += 1
+        if self.low(at) in ("with", "having", "including", "containing"):
+            return self._list_start(at + 1)
+        if self.low(at) in ("that", "which", "who", "have", "has"):
+            return self.has(at)
+        if self.low(at) == "and" and self.low(at + 1) in ("their", "its") and self.word(at + 2):
+            return at + 1
+        return None
+
+    def fieldish(self, start: int, end: int) -> bool:
+        """Whether the list in `[start, end)` reads like fields and not like choices: at least two items, one of them a usual field."""
+        items: list[list[Token]] = [[]]
+        depth = 0
+        for index in range(start, end):
+            depth += self.mark(index, "(") - self.mark(index, ")")
+            if depth == 0 and (self.mark(index, ",", ";", "/") or self.low(index) in ("and", "or")):
+                items.append([])
+            elif depth == 0 and not self.mark(index, ")"):
+                items[-1].append(self.tokens[index])
+        labels = [" ".join(t.text for t in item if not t.mark and t.low not in DETERMINERS) for item in items if item]
+        known = sum(is_known(label) for label in labels)
+        return len(labels) >= 2 and known >= 1 and not any(self.low(i) == "or" for i in range(start, end) if known * 2 < len(labels))
+
+    def end_of_list(self, at: int) -> int:
+        """Where the list that begins at `at` ends at the latest: before a semicolon or at the clause's end, outside brackets."""
+        while at < len(self.tokens) and not self.mark(at, ";"):
+            at = self.closing(at) + 1 if self.mark(at, "(") else at + 1
+        return min(at, len(self.tokens))
+
+    def choices(self, at: int, *, closed: bool = False, anyway: bool = False) -> tuple[tuple[str, ...], int] | None:
+        """The choices that begin at `at` ("low, medium or high", "S/M/L") and the position after them, else None.
+
+        A list without "or" or a slash counts only where it is `closed` by a bracket; `anyway` takes "and" for "or".
+        """
+        options: list[str] = []
+        joined = False
+        final = False
+        while at < len(self.tokens):
+            start = at
+            while self.word(at) and at - start < 5 and self._chosen(at, first=at == start, closed=closed):
+                at += 1
+            if at == start:
+                break
+            options.append(self.text(start, at))
+            if final:
+                break
+            if self.mark(at, ",") and self.low(at + 1) in ("or", "and"):
+                at += 1
+            if self.low(at) == "or" or (self.low(at) == "and" and (anyway or closed)):
+                joined = final = True
+                if self.low(at) == "or" and self._or_again(at):
+                    final = False
+                at += 1
+            elif self.mark(at, "/"):
+                joined = True
+                at += 1
+            elif self.mark(at, ",", ";"):
+                at += 1
+            else:
+                break
+        if len(options) < 2 or not (joined or closed):
+            return None
+        return tuple(dict.fromkeys(options)), at
+
+    def _chosen(self, at: int, *, first: bool, closed: bool) -> bool:
+        """Whether a word can be part of a choice: nearly any in brackets, no small words in running text."""
+        low = self.low(at)
+        if low in ("and", "or"):
+            return False
+        if closed or low not in FUNCTION or low in BUILD:
+            return True
+        return low in (("not", "no", "other", "others", "none", "on", "off", "in", "out", "most", "very") if first else ("of", "to", "in", "not", "on", "for"))
+
+    def _or_again(self, at: int) -> bool:
+        """Whether "a or b or c" goes on behind the "or" at `at`."""
+        end = at + 1
+        while self.word(end) and self.low(end) not in FUNCTION:
+            end += 1
+        return self.low(end) == "or"
+
+    def lists_things(self, at: int) -> bool:
+        """Whether things with fields of their own are listed here: "products (name, price)", "patients with a name"."""
+        start = self.determiners(at)
+        end = self.noun_phrase(start)
+        if end == start or not is_plural(self.low(end - 1)):
+            return False
+        if self.mark(end, "("):
+            return self.fieldish(end + 1, self.closing(end))
+        return self.introduced(end) is not None

@@ -1,0 +1,164 @@
+"""From a text to clauses of tokens: lines, bullets and sentences first, then words and the few marks that carry structure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Token(NamedTuple):
+    """A word, or a mark: one of `, ; : ( ) / - ?` and the arrow of an option list. `low` is the word in lower case."""
+
+    text: str
+    low: str
+    mark: bool
+
+
+Clause = list[Token]
+
+_REPLACEMENTS = (
+    (re.compile(r"[\u2018\u2019\u201b\u2032`\u00b4]"), "'"),
+    (re.compile(r"[\u2013\u2014\u2015\u2212]"), " - "),
+    (re.compile(r"[\u2022\u25aa\u25cf\u25e6\u2023\u00b7]"), "\u2022"),
+    (re.compile(r"\be\.\s?g\.,?", re.I), "such as"),
+    (re.compile(r"\bi\.\s?e\.,?", re.I), "that is"),
+    (re.compile(r",?\s*(?:and so on|and so forth|\betc\b\.?(?=\s*[).,;]|\s*$))", re.I), ""),
+    (re.compile(r"\bit's\b", re.I), "it is"),
+    (re.compile(r"\bthey're\b", re.I), "they are"),
+    (re.compile(r"\b(\w+)'ve\b", re.I), r"\1 have"),
+    (re.compile(r"\bI'd\b"), "I would"),
+    (re.compile(r"\bwe'd\b", re.I), "we would"),
+    (re.compile(r"\s\|\s(?=[\w' -]{1,40}:\s)"), ". "),
+    (re.compile(r"\ba\.k\.a\.?", re.I), "aka"),
+    (re.compile(r"\bno\.(?=\s)", re.I), "no"),
+    (re.compile(r"\s&\s|\s\+\s|\b(?:as well as|along with|together with|in addition to)\b", re.I), " and "),
+    (re.compile(r"\band/or\b", re.I), "and"),
+)
+_TOKEN = re.compile(
+    r"""(?P<number>\d+(?:[.,]\d+)*%?)(?![^\W_])
+    |(?P<word>[€$£¥₹%°]?[^\W_]+(?:['’_.\-][^\W_]+)*(?:'(?=\s|$))?|[€$£¥₹])
+    |(?P<arrow>->|=>|→)
+    |(?P<dash>(?<=\s)--?(?=\s))
+    |(?P<mark>[,;:()/?|=\[\]{}<>.!])
+    |(?P<rest>\S)""",
+    re.X,
+)
+_MARKS = {"[": "(", "{": "(", "<": "", "]": ")", "}": ")", ">": "", "|": "/", "=": "", "!": "."}
+_BULLET = re.compile(r"^(?P<indent>\s*)(?P<mark>[-*+\u2022]|\d{1,2}[.)]|[a-z]\))\s+(?P<text>.*)$")
+_HEADING = re.compile(r"^(?P<indent>\s*)#{1,6}\s+(?P<text>.*)$")
+_STARTS_LIST = re.compile(r"^\s*[\w' -]{1,48}(?::\s|\s*\()")
+
+
+@dataclass
+class Line:
+    """A line of the text with the lines that belong under it."""
+
+    text: str
+    indent: int
+    bullet: bool
+    children: list[Line] = field(default_factory=list)
+
+
+def normalise(text: str) -> str:
+    """One spelling for quotes, dashes, bullets and abbreviations; nothing invisible."""
+    text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
+    text = "".join(c if c == "\n" or c.isprintable() else " " if c.isspace() else "" for c in text)
+    for pattern, replacement in _REPLACEMENTS:
+        text = pattern.sub(replacement, text)
+    return re.sub(r"(?<=\w)\*\*|\*\*(?=\w)|__(?=\w)|(?<=\w)__(?=\s|:)", "", text)
+
+
+def outline(text: str) -> list[Line]:
+    """The lines of a normalised text as a tree: bullets under the line that introduces them, wrapped lines joined."""
+    flat: list[Line] = []
+    blank = True
+    for raw in text.split("\n"):
+        if not raw.strip():
+            blank = True
+            continue
+        bullet, heading = _BULLET.match(raw), _HEADING.match(raw)
+        match = bullet or heading
+        content = (match["text"] if match else raw).strip()
+        indent = len(match["indent"] if match else raw) - (0 if match else len(raw.lstrip()))
+        continues = flat and not blank and not match and not _breaks(flat[-1], raw, indent)
+        if continues:
+            flat[-1].text += f" {content}"
+        elif content:
+            if heading and not content.endswith(":"):
+                content += ":"
+            flat.append(Line(content, -1 if heading else indent, bool(bullet)))
+        blank = False
+    return _nest(flat)
+
+
+def _breaks(before: Line, raw: str, indent: int) -> bool:
+    """Whether a line without a bullet begins something new instead of going on with the line before it."""
+    if before.text.endswith((".", "!", "?", ":", ";")):
+        return True
+    if before.bullet:
+        return indent <= before.indent
+    return bool(_STARTS_LIST.match(raw)) and before.text.count("(") == before.text.count(")") and not before.text.endswith(",")
+
+
+def _nest(flat: list[Line]) -> list[Line]:
+    roots: list[Line] = []
+    path: list[Line] = []
+    for line in flat:
+        while path and not _under(line, path[-1]):
+            path.pop()
+        (path[-1].children if path else roots).append(line)
+        path.append(line)
+    return roots
+
+
+def _under(line: Line, parent: Line) -> bool:
+    if line.indent > parent.indent and (line.bullet or parent.bullet or parent.text.endswith(":")):
+        return True
+    return line.bullet and not parent.bullet and line.indent >= parent.indent
+
+
+def tokenise(text: str) -> list[Token]:
+    """Words and marks of a normalised text. Brackets are all round; snake_case and camelCase words become phrases."""
+    tokens: list[Token] = []
+    text = re.sub(r'["\u201c\u201d\u00ab\u00bb]', " ", text)
+    for match in _TOKEN.finditer(text):
+        kind, value = match.lastgroup, match[0]
+        if kind == "mark":
+            mark = _MARKS.get(value, value)
+            if mark:
+                tokens.append(Token(mark, mark, True))
+        elif kind in ("dash", "arrow"):
+            tokens.append(Token("-", "-", True))
+        elif kind in ("word", "number"):
+            word = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", value.rstrip(".'")).replace("_", " ")
+            tokens.append(Token(word, word.casefold(), False))
+    return tokens
+
+
+def clauses(tokens: list[Token]) -> list[Clause]:
+    """Split at the ends of sentences, outside brackets. A closing bracket that nobody opened, and one never closed, do no harm."""
+    found: list[Clause] = [[]]
+    depth = 0
+    for index, token in enumerate(tokens):
+        if token.mark and token.text == "(":
+            depth += 1
+        elif token.mark and token.text == ")":
+            if depth == 0:
+                continue
+            depth -= 1
+        ends = token.mark and (token.text == "." or (token.text == "?" and _sentence_follows(tokens, index)))
+        if ends and depth == 0:
+            found.append([])
+        elif not (ends and token.text == "."):
+            found[-1].append(token)
+    for _ in range(depth):
+        found[-1].append(Token(")", ")", True))
+    return [clause for clause in found if clause]
+
+
+def _sentence_follows(tokens: list[Token], index: int) -> bool:
+    """A question mark ends a sentence unless a list goes on behind it ("favourite?, rating")."""
+    after = tokens[index + 1] if index + 1 < len(tokens) else None
+    return after is None or not after.mark

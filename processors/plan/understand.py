@@ -1,0 +1,72 @@
+"""From the text of a prompt to a specification, without a language model."""
+
+from __future__ import annotations
+
+import re
+
+from processors.plan.assemble import assemble
+from processors.plan.drafts import EntityDraft
+from processors.plan.errors import BadPrompt, NotUnderstood
+from processors.plan.fieldtypes import is_known
+from processors.plan.grammar import read
+from processors.plan.language import is_english
+from processors.plan.look import theme_of
+from processors.plan.vocabulary import BEYOND, VAGUE
+from processors.plan.words import clean, label
+from processors.plan.written import is_written, read_written
+from processors.spec import MAX_TITLE, InvalidSpec, Spec
+
+MAX_PROMPT_BYTES = 64 * 1024
+MAX_PROSE_CHARACTERS = 20_000
+
+_CALLED = re.compile(r"\b(?:called|named|titled)\s*:?\s*(?:[\"\u201c\u201d'\u2018\u2019]([^\"\u201c\u201d\u2018\u2019\n]{1,60}?)[\"\u201c\u201d'\u2018\u2019]|([A-Z][\w-]*(?: [A-Z][\w-]*){0,3}))")
+_HOW = "Say what it keeps and which fields each has, for example: a library app with books (title, author, year) and members (name, email)."
+
+
+def understand(text: str) -> Spec:
+    """The specification that a prompt asks for: a written one (YAML) or plain English sentences.
+
+    Raises BadPrompt (`empty_prompt`, `prompt_too_large`, `bad_spec`) for what is no prompt, and NotUnderstood (`needs_model`) for
+    what a grammar cannot understand.
+    """
+    if not isinstance(text, str) or not clean(text):
+        raise BadPrompt("empty_prompt", "the prompt is empty")
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > MAX_PROMPT_BYTES:
+        raise BadPrompt("prompt_too_large", f"the prompt has {size} bytes; {MAX_PROMPT_BYTES} are possible")
+    written = is_written(text)
+    if written is not None:
+        return read_written(written)
+    if len(text) > MAX_PROSE_CHARACTERS:
+        raise NotUnderstood("needs_model", f"a prompt of {len(text)} characters is too long to be understood without a language model. {_HOW}")
+    if not is_english(text):
+        raise NotUnderstood("needs_model", "without a language model only English is understood")
+    return _prose(text)
+
+
+def _prose(text: str) -> Spec:
+    drafts, titles = read(_CALLED.sub(" ", text))
+    kept = [draft for draft in drafts if _believable(draft)]
+    declared = [draft for draft in kept if draft.fields]
+    if not declared and re.search(BEYOND, text, re.I):
+        raise NotUnderstood("needs_model", f"what this application does is more than keeping records. {_HOW}")
+    if not kept:
+        raise NotUnderstood("needs_model", f"no things with fields were found in the prompt. {_HOW}")
+    called = _CALLED.search(text)
+    title = label(clean(called[1] or called[2]))[:MAX_TITLE] if called else ""
+    try:
+        return assemble(kept, titles, title=title, theme=theme_of(text))
+    except InvalidSpec as error:
+        raise NotUnderstood("needs_model", f"the prompt was read, but makes no application: {error}") from error
+
+
+def _believable(draft: EntityDraft) -> bool:
+    """Whether something that reads like an entity is one.
+
+    With fields: at least one of them is written as a field is, or is a usual one. Without: it is named as what is managed or tracked,
+    in the plural, and is no word that could mean anything.
+    """
+    last = draft.name.lower().split(" ")[-1]
+    if draft.fields:
+        return any(field.definite or field.type or field.options or is_known(field.label) for field in draft.fields)
+    return draft.curated and draft.plural and last not in VAGUE and draft.name.lower() not in VAGUE

@@ -1,0 +1,132 @@
+"""Records to Avro bodies and back, and the Confluent wire format around them.
+
+Wire format: a zero byte, the schema's registry id as four bytes big-endian, the Avro body.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import fields
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import fastavro
+
+from schemas import records
+from schemas.records import Finding, Header, Record
+
+SCHEMA_NAMES = {
+    records.VideoSubmitted: "video.submitted",
+    records.PromptSubmitted: "prompt.submitted",
+    records.FeaturesExtracted: "features.extracted",
+    records.GenerationRequested: "generation.requested",
+    records.ArtifactGenerated: "artifact.generated",
+    records.Verdict: "verdict",
+    records.RequestProgressed: "request.progressed",
+    records.UsageRecorded: "usage.recorded",
+    records.MetricsRecorded: "metrics.recorded",
+    records.AnomalyRaised: "anomaly.raised",
+    records.AuditRecorded: "audit.recorded",
+    records.DeadLetter: "dead.letters",
+}
+_NESTED: dict[str, type] = {"findings": Finding, "headers": Header}
+
+
+class BadRecord(ValueError):
+    """Bytes that are not a record: no wire format, an unknown schema, a body that does not decode."""
+
+
+@cache
+def schema_text(name: str) -> str:
+    """The schema as released, the text that the registry gets."""
+    return json.dumps(json.loads(files("schemas").joinpath("avro", f"{name}.avsc").read_text()), separators=(",", ":"))
+
+
+def _bare(schema: Any) -> Any:
+    """The same schema with uuid and timestamp as plain text and numbers: equal on the wire, and no objects made for them in Python."""
+    if isinstance(schema, list):
+        return [_bare(s) for s in schema]
+    if isinstance(schema, dict):
+        if schema.get("logicalType") in ("uuid", "timestamp-millis"):
+            return schema["type"]
+        return {k: _bare(v) if k in ("type", "fields", "items", "values") else v for k, v in schema.items()}
+    return schema
+
+
+@cache
+def _parsed(text: str) -> Any:
+    return fastavro.parse_schema(_bare(json.loads(text)))
+
+
+def frame(schema_id: int) -> bytes:
+    """The five bytes before a body."""
+    return struct.pack(">bI", 0, schema_id)
+
+
+def unframe(value: bytes | None) -> int:
+    """The schema id of a framed value. Raises :class:`BadRecord` where it is no wire format."""
+    if value is None or len(value) < 5 or value[0] != 0:
+        raise BadRecord(
+            "the value is empty" if not value else "the value is not in the Confluent wire format (first byte 0, then a schema id)"
+        )
+    return int(struct.unpack_from(">I", value, 1)[0])
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    out = {f.name: getattr(record, f.name) for f in fields(record)}
+    for name in _NESTED:
+        if name in out:
+            out[name] = [_plain(item) for item in out[name]]
+    return out
+
+
+def encoder(kind: type[Record]) -> Callable[[Any], bytes]:
+    """A function from records of that kind to Avro bodies."""
+    schema = _parsed(schema_text(SCHEMA_NAMES[kind]))
+    names = [f.name for f in fields(kind)]
+    nested = [n for n in names if n in _NESTED]
+
+    def encode(record: Any) -> bytes:
+        buffer = io.BytesIO()
+        if nested:
+            value = _plain(record)
+        else:
+            value = {n: getattr(record, n) for n in names}
+        try:
+            fastavro.schemaless_writer(buffer, schema, value)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise BadRecord(f"{kind.__name__} does not fit its schema: {error}") from error
+        return buffer.getvalue()
+
+    return encode
+
+
+def decoder(kind: type[Record], writer_schema: str) -> Callable[[bytes], Any]:
+    """A function from framed values written with ``writer_schema`` to records of ``kind``.
+
+    Schemas are resolved as Avro does: what the writer had beyond ours is dropped, what it lacks gets its default. Bad bytes raise
+    :class:`BadRecord`, and so does a writer's schema that does not resolve to ours.
+    """
+    written, ours = _parsed(writer_schema), _parsed(schema_text(SCHEMA_NAMES[kind]))
+    reader = None if written == ours else ours
+
+    def decode(value: bytes) -> Any:
+        buffer = io.BytesIO(value)
+        buffer.seek(5)
+        try:
+            got = fastavro.schemaless_reader(buffer, written, reader)
+            for name, item in _NESTED.items():
+                if name in got:
+                    got[name] = tuple(item(**entry) for entry in got[name])
+            record = kind(**got)
+        except Exception as error:  # fastavro raises whatever the bytes lead it into: EOFError, IndexError, UnicodeDecodeError, MemoryError
+            raise BadRecord(f"not a {kind.__name__}: {type(error).__name__}: {error}") from error
+        if buffer.tell() != len(value):
+            raise BadRecord(f"not a {kind.__name__}: {len(value) - buffer.tell()} bytes left over after the record")
+        return record
+
+    return decode

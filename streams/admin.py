@@ -1,0 +1,64 @@
+"""Topics created as the catalogue declares them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from streams.settings import StreamSettings
+from streams.topics import Topic
+
+
+class BrokerUnreachable(ConnectionError):
+    """No broker answers at the given address."""
+
+
+def admin(settings: StreamSettings, timeout_s: float = 10.0) -> AdminClient:
+    """A client that has reached a broker. Raises :class:`BrokerUnreachable` saying where it looked."""
+    client = AdminClient({"bootstrap.servers": settings.bootstrap_servers, "log_level": 0})
+    try:
+        client.list_topics(timeout=timeout_s)
+    except KafkaException as error:
+        raise BrokerUnreachable(
+            f"no Kafka broker answers at {settings.bootstrap_servers} within {timeout_s:.0f} s ({error.args[0].str()})"
+        ) from error
+    return client
+
+
+def topic_config(topic: Topic, settings: StreamSettings) -> dict[str, str]:
+    size = settings.max_record_bytes * (10 if topic.large else 1) + (64 << 10)
+    config = {
+        "retention.ms": str(topic.retention_ms),
+        "max.message.bytes": str(size),
+        "cleanup.policy": "compact" if topic.compacted else "delete",
+    }
+    if topic.log_append_time:
+        config["message.timestamp.type"] = "LogAppendTime"
+    return config
+
+
+def ensure_topics(settings: StreamSettings, topics: Iterable[Topic], timeout_s: float = 30.0) -> list[str]:
+    """Create what is missing; returns the names created. What is there is left as it is, whoever made it."""
+    client = admin(settings)
+    there = set(client.list_topics(timeout=timeout_s).topics)
+    new = [
+        NewTopic(
+            settings.topic_prefix + t.name,
+            num_partitions=t.partitions or settings.partitions,
+            replication_factor=settings.replication_factor,
+            config=topic_config(t, settings),
+        )
+        for t in topics
+        if settings.topic_prefix + t.name not in there
+    ]
+    created = []
+    for name, future in client.create_topics(new, operation_timeout=timeout_s).items() if new else ():
+        try:
+            future.result(timeout_s)
+            created.append(name)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was quicker
+                raise
+    return created

@@ -1,0 +1,37 @@
+"""Records to topic values and back, with the registry's ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from schemas.avro_codec import decoder, encoder, frame, unframe
+from schemas.records import Record
+from streams.registry import Registry
+from streams.topics import Topic
+
+
+class Codec:
+    """Encoders and decoders are made once for each topic and writer's schema."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self._encoders: dict[str, tuple[bytes, Callable[[Any], bytes]]] = {}
+        self._decoders: dict[tuple[type, int], Callable[[bytes], Any]] = {}
+
+    def encode(self, topic: Topic, record: Record) -> bytes:
+        """The framed value. Raises ``BadRecord`` where the record does not fit its schema."""
+        known = self._encoders.get(topic.name)
+        if known is None:
+            known = self._encoders[topic.name] = frame(self.registry.id_for(topic)), encoder(type(record))
+        head, encode = known
+        return head + encode(record)
+
+    def decode(self, kind: type[Record], value: bytes | None) -> Any:
+        """The record in a framed value. Raises ``BadRecord`` (``UnknownSchema`` among them) or ``Transient``."""
+        schema_id = unframe(value)
+        assert value is not None
+        decode = self._decoders.get((kind, schema_id))
+        if decode is None:
+            decode = self._decoders[kind, schema_id] = decoder(kind, self.registry.text(schema_id))
+        return decode(value)

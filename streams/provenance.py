@@ -1,0 +1,91 @@
+"""Where a record came from and what was tried: the headers a retried record carries, and the dead letter it ends in."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from confluent_kafka import Message
+
+from schemas import ids
+from schemas.records import DeadLetter, Header
+from streams.contract import Delivery
+from streams.failures import Failure
+from streams.settings import StreamSettings
+from streams.topics import DEAD_LETTERS
+
+ORIGIN, TRIES, NOT_BEFORE, REASON = "millrace-origin", "millrace-tries", "millrace-not-before", "millrace-reason"
+_OURS = (ORIGIN, TRIES, NOT_BEFORE, REASON)
+
+
+def headers_of(message: Message) -> dict[str, bytes]:
+    return {name: value or b"" for name, value in message.headers() or ()}
+
+
+def topic_of(message: Message, settings: StreamSettings) -> str:
+    """The topic's name in the catalogue."""
+    name: str = message.topic()
+    return name.removeprefix(settings.topic_prefix)
+
+
+def delivery_of(message: Message, settings: StreamSettings) -> Delivery:
+    """The record's own place, or, where it comes out of a retry tier, the original one and the tries so far. Topics as in the catalogue.
+
+    The headers are the runner's own, but anyone can write them: what does not parse is as if it were not there.
+    """
+    own = Delivery(topic_of(message, settings), message.partition(), message.offset(), max(0, message.timestamp()[1]), 1)
+    headers = headers_of(message)
+    if ORIGIN not in headers:
+        return own
+    try:
+        topic, partition, offset, timestamp = headers[ORIGIN].decode().rsplit(" ", 3)
+        return Delivery(topic, int(partition), int(offset), int(timestamp), int(headers.get(TRIES, b"0")) + 1)
+    except ValueError:
+        return own
+
+
+def due_ms(message: Message) -> int:
+    """When a record in a retry tier may be tried again, ms; 0 where it does not say."""
+    try:
+        return int(headers_of(message).get(NOT_BEFORE, b"0"))
+    except ValueError:
+        return 0
+
+
+def retry_headers(message: Message, delivery: Delivery, failure: Failure, delay_s: float) -> list[tuple[str, bytes]]:
+    """The original's headers, its place, and when to try again."""
+    kept = [(n, v or b"") for n, v in message.headers() or () if n not in _OURS]
+    not_before = int((time.time() + delay_s) * 1000)
+    return [
+        *kept,
+        (ORIGIN, f"{delivery.topic} {delivery.partition} {delivery.offset} {delivery.timestamp}".encode()),
+        (TRIES, str(delivery.tries).encode()),
+        (NOT_BEFORE, str(not_before).encode()),
+        (REASON, failure.reason.encode()),
+    ]
+
+
+def dead_letter(stage: str, message: Message, delivery: Delivery, failure: Failure, record: Any, code_version: str) -> DeadLetter:
+    """The record, whole, with what became of it. Its id comes from its place, so that giving it up twice is one dead letter.
+
+    A letter holds what Kafka holds at most for a source record; a larger value (a foreign topic's) is cut and says so.
+    """
+    run = getattr(record, "run", "")
+    timestamp = delivery.timestamp or int(time.time() * 1000)
+    return DeadLetter(
+        event_id=ids.derived_id(timestamp, stage, delivery.topic, delivery.partition, delivery.offset, run),
+        stage=stage, reason=failure.reason, message=failure.message, exception=failure.exception, tries=delivery.tries,
+        topic=delivery.topic, partition=delivery.partition, offset=delivery.offset, timestamp=timestamp, occurred_at=int(time.time() * 1000),
+        key=message.key(), value=message.value(), headers=tuple(Header(name=n, value=v or b"") for n, v in message.headers() or () if n not in _OURS),
+        code_version=code_version, tenant=getattr(record, "tenant", ""), request_id=getattr(record, "request_id", ""), run=run,
+    )  # fmt: skip
+
+
+def without_value(letter: DeadLetter, size: int) -> DeadLetter:
+    """For a value that even ``dead.letters`` does not take: the letter stays, the value lies where the provenance says."""
+    return replace(
+        letter,
+        value=None,
+        message=f"{letter.message} (the value of {size} bytes is too large for {DEAD_LETTERS.name}; it is in the original topic)",
+    )

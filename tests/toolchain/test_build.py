@@ -1,0 +1,130 @@
+"""The build: deterministic, strict by our own rules, and blind to everything outside the project."""
+
+from __future__ import annotations
+
+import pytest
+
+from processors.toolchain.build import BuildResult, build_sync
+from processors.toolchain.node import Toolchain
+from processors.toolchain.project import ProjectError
+
+PAGE = b"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>t</title></head>
+<body><div id="root"></div><script type="module" src="/src/main.tsx"></script></body></html>
+"""
+MAIN = b"""import { createRoot } from 'react-dom/client';
+import './app.css';
+const name: string = 'world';
+createRoot(document.getElementById('root')!).render(<h1>Hello {name}</h1>);
+"""
+APP = {"index.html": PAGE, "src/main.tsx": MAIN, "src/app.css": b"h1 { color: teal }", "package.json": b"{}"}
+
+
+def made(**changes: bytes | None) -> BuildResult:
+    files = {**APP, **{k: v for k, v in changes.items() if v is not None}}
+    return build_sync(files, Toolchain())
+
+
+def test_the_same_files_give_the_same_bytes() -> None:
+    first, second = made(), made()
+    assert first.ok and first.findings == []
+    assert first.dist == second.dist
+    assert set(first.dist) == {"dist/index.html", "dist/assets/app.js", "dist/assets/app.css"}
+    page = first.dist["dist/index.html"].decode()
+    assert '<script type="module" src="/assets/app.js"></script>' in page and '<link rel="stylesheet" href="/assets/app.css">' in page
+    assert "src/main.tsx" not in page
+
+
+def test_what_lies_in_dist_is_ignored() -> None:
+    assert build_sync({**APP, "dist/assets/evil.js": b"x"}, Toolchain()).dist == made().dist
+
+
+def test_a_type_error_has_its_place() -> None:
+    result = made(**{"src/main.tsx": MAIN.replace(b"'world'", b"42")})
+    assert not result.ok and result.dist == {}
+    (finding,) = result.findings
+    assert (finding.gate, finding.rule, finding.file, finding.line) == ("typecheck", "TS2322", "src/main.tsx", 3)
+
+
+def test_a_syntax_error_has_its_place() -> None:
+    result = made(**{"src/main.tsx": MAIN + b"const = ;\n"})
+    assert not result.ok
+    assert any(f.gate == "build" and f.file == "src/main.tsx" and f.line == 5 for f in result.findings)
+
+
+def test_an_import_that_is_not_there_fails() -> None:
+    result = made(**{"src/main.tsx": b"import x from 'left-pad';\n" + MAIN + b"console.log(x);"})
+    assert {f.gate for f in result.findings} == {"typecheck", "build"}
+
+
+def test_its_own_settings_do_not_soften_the_check() -> None:
+    loose = b'{"compilerOptions": {"strict": false, "noImplicitAny": false, "checkJs": false}, "exclude": ["src"]}'
+    assert not made(**{"tsconfig.json": loose, "src/main.tsx": MAIN.replace(b"'world'", b"null")}).ok
+
+
+def test_images_and_public_files_come_along() -> None:
+    main = b"import url from './dot.png';\nimport icon from './icon.svg';\nconsole.log(url, icon);\n" + MAIN
+    result = made(**{"src/main.tsx": main, "src/dot.png": b"\x89PNG", "src/icon.svg": b"<svg/>", "public/robots.txt": b"x"})
+    assert result.ok, result.findings
+    assert result.dist["dist/robots.txt"] == b"x"
+    assert sum(name.endswith((".png", ".svg")) for name in result.dist) == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"import x from '/etc/passwd';",
+        b"import x from '../../../../../../etc/passwd';",
+        b"import x from '/proc/self/environ';",
+        b"import x from '/tool/esbuild';",
+        b"import x from 'typescript';",
+        b"import x from 'node:fs';",
+        b"import x from 'data:text/javascript,export default 1';",
+        b"import x from 'https://example.com/x.js';",
+    ],
+)
+def test_nothing_outside_the_project_can_be_bundled(line: bytes) -> None:
+    result = made(**{"src/main.tsx": line + b"\nconsole.log(x);\n" + MAIN})
+    assert not result.ok
+    assert b"root:" not in b"".join(result.dist.values())
+
+
+@pytest.mark.parametrize(
+    "rule", [b"@import '/etc/passwd';", b"h1 { background: url(/proc/self/environ) }", b"h1 { background: url('../../etc/hostname') }"]
+)
+def test_styles_cannot_reach_out(rule: bytes) -> None:
+    result = made(**{"src/app.css": rule})
+    assert not result.ok or not any(b"root:" in content for content in result.dist.values())
+    assert not any(name.endswith(("passwd", "environ", "hostname")) for name in result.dist)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [b'{"extends": "/etc/passwd"}', b'{"compilerOptions": {"plugins": [{"name": "/evil"}], "jsxImportSource": "evil"}}', b"not json"],
+)
+def test_hostile_settings_change_nothing(settings: bytes) -> None:
+    assert made(**{"tsconfig.json": settings}).dist == made().dist
+
+
+@pytest.mark.parametrize("name", ["index.html", "src/main.tsx"])
+def test_a_missing_entry_is_said(name: str) -> None:
+    result = build_sync({k: v for k, v in APP.items() if k != name}, Toolchain())
+    assert [f.rule for f in result.findings] == ["build.entry"]
+
+
+def test_a_page_without_the_entry_script_is_refused() -> None:
+    assert [f.rule for f in made(**{"index.html": PAGE.replace(b"/src/main.tsx", b"/other.js")}).findings] == ["build.page"]
+
+
+@pytest.mark.parametrize("name", ["../out.ts", "/abs.ts", "a/../../b.ts", "node_modules/react/index.js"])
+def test_unsafe_names_are_refused_before_anything_is_written(name: str) -> None:
+    with pytest.raises(ProjectError):
+        made(**{name: b"x"})
+
+
+def test_types_that_explode_are_stopped() -> None:
+    bomb = b"type T<N extends unknown[]> = N['length'] extends 900 ? N : T<[...N, ...N, 1]>;\nexport type X = T<[]>;\n" + b"".join(
+        b"type U%d<A> = A extends string ? `${A}${A}` : never;\n" % i for i in range(50)
+    )
+    result = made(**{"src/bomb.ts": bomb})
+    assert not result.ok and all(f.gate == "typecheck" for f in result.findings)
