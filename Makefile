@@ -24,10 +24,9 @@ test: setup
 	@$(RUN)/python -m pytest
 
 lint: setup
-	@$(RUN)/ruff check .
-	@$(RUN)/ruff format --check .
-	@$(RUN)/mypy
-	@$(RUN)/lint-imports --no-logo
+	@failed=0; for check in "ruff check ." "ruff format --check ." "mypy" "lint-imports --no-logo"; do \
+		$(RUN)/$$check || failed=1; \
+	done; exit $$failed
 
 format: setup
 	@$(RUN)/ruff check --fix .

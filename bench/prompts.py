@@ -59,7 +59,7 @@ async def make(prompt: dict[str, Any], folder: Path, toolchain: Toolchain) -> di
     findings = [f"{f.rule} {f.file}:{f.line} {f.message}" for f in built.findings]
     if not built.ok:
         return {"id": prompt["id"], "verdict": "rejected", "reason": "build", "message": "; ".join(findings[:5]), "ms": took}
-    folder.mkdir(parents=True)
+    await asyncio.to_thread(folder.mkdir, parents=True)
     project.write({**files, **built.dist}, folder)
     return {"id": prompt["id"], "verdict": "validated", "ms": took}
 
@@ -107,8 +107,12 @@ def main() -> int:
             failed = [f"{entity}.{check}" for entity, checks in app["entities"].items() for check, ok in checks.items() if not ok]
             print(f"{app['id']:16} {app['score']:.3f}  {' '.join(failed)}")
         for verdict in result["wrong"]:
-            print(f"{verdict['id']:16} expected {verdict['expected']}, got {verdict['verdict']} {verdict.get('reason', '')} {verdict.get('message', '')}")
-        print(f"mean {result['mean']}, verdicts as expected {result['verdicts_as_expected']}/{result['prompts']}, console errors {result['console']}")
+            print(
+                f"{verdict['id']:16} expected {verdict['expected']}, got {verdict['verdict']} {verdict.get('reason', '')} {verdict.get('message', '')}"
+            )
+        print(
+            f"mean {result['mean']}, verdicts as expected {result['verdicts_as_expected']}/{result['prompts']}, console errors {result['console']}"
+        )
     return 1 if result["wrong"] else 0
 
 

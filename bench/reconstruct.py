@@ -48,18 +48,20 @@ def truth_features(truth_path: Path) -> tuple[dict[str, Any], Keyframes]:
             keyframes[name] = cv2.imencode(".png", frame)[1].tobytes()
         shown = [*state["texts"], *(t for t in state["extra_texts"] if t["source"] in ("value", "placeholder", "option"))]
         placeholders = [t["text"] for t in state["extra_texts"] if t["source"] == "placeholder"]
-        screens.append({
-            "id": f"s{i:04}",
-            "screen": f"s{i:04}",
-            "t_start": state["t"] - 0.2,
-            "t_end": state["t"] + 0.25,
-            "keyframe": name,
-            "texts": [_line(t, f"t{k}") for k, t in enumerate(shown)],
-            "elements": [
-                {"id": f"e{k}", **e, **({"placeholder": e["text"]} if e["kind"] == "input" and e["text"] in placeholders else {})}
-                for k, e in enumerate(state["elements"])
-            ],
-        })
+        screens.append(
+            {
+                "id": f"s{i:04}",
+                "screen": f"s{i:04}",
+                "t_start": state["t"] - 0.2,
+                "t_end": state["t"] + 0.25,
+                "keyframe": name,
+                "texts": [_line(t, f"t{k}") for k, t in enumerate(shown)],
+                "elements": [
+                    {"id": f"e{k}", **e, **({"placeholder": e["text"]} if e["kind"] == "input" and e["text"] in placeholders else {})}
+                    for k, e in enumerate(state["elements"])
+                ],
+            }
+        )
     actions = []
     for a in truth["actions"]:
         before = max((i for i, s in enumerate(truth["screens"]) if s["t"] <= a["t"]), default=0)
@@ -79,7 +81,11 @@ def _line(text: Mapping[str, Any], ident: str) -> dict[str, Any]:
                 size = h / height_em(face)
                 misfit = abs(math.log(w / (width_em(said, face, weight) * size)))
                 # Whatever fits nearly as well is the plainer one: what people read is rarely bold, capital, or of another family.
-                misfit += 0.03 * (weight == 700) + 0.03 * (said != text["text"]) + (0 if face == "liberation-sans" else 0.04 if family == "sans" else 0.08)
+                misfit += (
+                    0.03 * (weight == 700)
+                    + 0.03 * (said != text["text"])
+                    + (0 if face == "liberation-sans" else 0.04 if family == "sans" else 0.08)
+                )
                 if best is None or misfit < best[0]:
                     best = misfit, {"text": said, "family": family, "weight": weight, "font_size": round(size, 2)}
     assert best is not None
@@ -144,7 +150,9 @@ def main() -> None:
             made[name] = make(features, keyframes, out / name)
             pairs += [str(out / name), str(truth)]
         env = {**os.environ, "CHROMIUM": os.environ.get("CHROMIUM", "/usr/bin/chromium-headless-shell")}
-        scored = json.loads(subprocess.run([sys.executable, str(SCORER), *pairs], check=True, capture_output=True, text=True, env=env).stdout)
+        scored = json.loads(
+            subprocess.run([sys.executable, str(SCORER), *pairs], check=True, capture_output=True, text=True, env=env).stdout
+        )
     report = {"source": options.source, "made": made, **scored}
     if options.json:
         print(json.dumps(report, indent=1))

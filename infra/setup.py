@@ -215,7 +215,8 @@ def carry_out(todo: list[Step], say: Callable[[str], None]) -> list[str]:
 
 def main() -> int:
     def say(line: str) -> None:
-        print(f"set-up: {line}", flush=True)
+        sys.stdout.write(f"set-up: {line}\n")  # in one piece, as steps end side by side
+        sys.stdout.flush()
 
     os.environ.update(network_environment())
     started = time.monotonic()

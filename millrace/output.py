@@ -15,7 +15,8 @@ from rich.text import Text
 OK, REJECTED, USAGE, UNREACHABLE, TIMED_OUT = 0, 1, 2, 3, 4
 """Exit codes of the command line."""
 
-out = Console(highlight=False, soft_wrap=True)
+# A table in a pipe or a file is for a program, or for a wider window: it is not folded.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -42,6 +42,8 @@ class Variables(BaseModel):
     bootstrap_servers: str | None = Field(None, description="Kafka brokers, host:port[,host:port...]")
     registry_url: str | None = Field(None, description="a schema registry that speaks Confluent's HTTP API")
     clickhouse_url: str | None = Field(None, description="http[s]://[USER[:PASSWORD]@]HOST:PORT[/?database=NAME]")
+    clickhouse_user: str | None = Field(None, description="where it is not in the address")
+    clickhouse_password: SecretStr | None = Field(None, description="where it is not in the address")
     objects_url: str | None = Field(None, description="file:///FOLDER or s3://BUCKET[/PREFIX][?endpoint=URL&region=NAME]")
     objects_access_key: str | None = Field(None, description="S3 only; else the usual AWS places are looked at")
     objects_secret_key: SecretStr | None = Field(None, description="S3 only")
@@ -57,6 +59,7 @@ class Variables(BaseModel):
     extract_threads: int = Field(2, ge=1, description="threads that read text, a recording")
     generate_concurrency: int = Field(2, ge=1, description="projects built at once in a worker")
     validate_concurrency: int = Field(2, ge=1, description="projects validated at once in a worker")
+    metrics_host: str = Field("127.0.0.1", description="where metrics_port listens; 0.0.0.0 in a container")
     metrics_port: int | None = Field(
         None, ge=0, le=65535, description="where a worker answers Prometheus; 0 picks a free port; unset: nowhere"
     )
@@ -142,7 +145,11 @@ def assemble(variables: Variables, addresses: Mapping[str, str | None], *, embed
                 replication_factor=variables.replication_factor,
                 partitions=variables.partitions,
             ),
-            clickhouse=ClickHouseSettings(url=addresses["clickhouse_url"] or ""),
+            clickhouse=ClickHouseSettings(
+                url=addresses["clickhouse_url"] or "",
+                user=variables.clickhouse_user or "",
+                password=variables.clickhouse_password or SecretStr(""),
+            ),
             objects=ObjectsSettings(
                 url=addresses["objects_url"] or "",
                 # The embedded Kafka leaves flushing to the system too: both survive any process's death.

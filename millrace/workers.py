@@ -12,11 +12,6 @@ import structlog
 from prometheus_client import start_http_server
 
 from millrace.settings import Settings
-from processors.extract import stage as extract
-from processors.generate import stage as generate
-from processors.plan import stage as plan
-from processors.toolchain.node import Toolchain
-from processors.validate import stage as validate
 from sinks.clickhouse import ClickHouse, ClickHouseWriter, install
 from streams.admin import ensure_topics
 from streams.batch import BatchStage
@@ -28,20 +23,45 @@ from streams.worker import run_worker
 log = structlog.get_logger()
 
 
+def _extract(settings: Settings) -> Stage:
+    from processors.extract.stage import stage
+
+    return stage(settings.extract)
+
+
+def _plan(settings: Settings) -> Stage:
+    from processors.plan.stage import stage
+
+    return stage()
+
+
+def _generate(settings: Settings) -> Stage:
+    from processors.generate.stage import stage
+    from processors.toolchain.node import Toolchain
+
+    return stage(settings.generate, Toolchain(settings=settings.toolchain))
+
+
+def _validate(settings: Settings) -> Stage:
+    from processors.toolchain.node import Toolchain
+    from processors.validate.stage import stage
+
+    return stage(settings.validating, Toolchain(settings=settings.toolchain))
+
+
 def _sink(settings: Settings) -> BatchStage:
     registry = Registry(settings.streams.registry_url)
-    clickhouse = ClickHouse(settings.clickhouse)
-    return BatchStage(name=SINK, reads=SUNK, write=ClickHouseWriter(clickhouse, registry.text).write)
+    return BatchStage(name=SINK, reads=SUNK, write=ClickHouseWriter(ClickHouse(settings.clickhouse), registry.text).write)
 
 
 STAGES: dict[str, Callable[[Settings], Stage | BatchStage]] = {
-    "extract": lambda s: extract.stage(s.extract),
-    "plan": lambda s: plan.stage(),
-    "generate": lambda s: generate.stage(s.generate, Toolchain(settings=s.toolchain)),
-    "validate": lambda s: validate.stage(s.validating, Toolchain(settings=s.toolchain)),
+    "extract": _extract,
+    "plan": _plan,
+    "generate": _generate,
+    "validate": _validate,
     SINK: _sink,
 }
-"""To add a stage: write its file, name its topics in ``streams.topics``, and give it a line here."""
+"""To add a stage: write its file, name its topics in ``streams.topics``, and give it a line here. A worker loads the stages it runs, no others."""
 
 
 def prepare(settings: Settings) -> None:
@@ -60,7 +80,7 @@ def work(names: list[str], settings: Settings, ready: Callable[[], None] = lambd
     stages = [STAGES[name](settings) for name in names]
     port = settings.variables.metrics_port
     if port is not None:
-        server, _ = start_http_server(port, addr="127.0.0.1" if port == 0 else "0.0.0.0")
+        server, _ = start_http_server(port, addr=settings.variables.metrics_host)
         log.info("metrics", port=server.server_port)
     name = settings.variables.worker_name or f"{platform.node()}-{os.getpid()}"
     log.info("worker", name=name, stages=names)

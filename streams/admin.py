@@ -15,6 +15,10 @@ class BrokerUnreachable(ConnectionError):
     """No broker answers at the given address."""
 
 
+class TopicsMissing(LookupError):
+    """Topics that a stage needs are not there; the message lists all."""
+
+
 def admin(settings: StreamSettings, timeout_s: float = 10.0) -> AdminClient:
     """A client that has reached a broker. Raises :class:`BrokerUnreachable` saying where it looked."""
     client = AdminClient({"bootstrap.servers": settings.bootstrap_servers, "log_level": 0})
@@ -27,11 +31,15 @@ def admin(settings: StreamSettings, timeout_s: float = 10.0) -> AdminClient:
     return client
 
 
+def largest_record(topic: Topic, settings: StreamSettings) -> int:
+    """Bytes of a record that the topic takes, its key and headers included."""
+    return settings.max_record_bytes * (10 if topic.large else 1) + (64 << 10)
+
+
 def topic_config(topic: Topic, settings: StreamSettings) -> dict[str, str]:
-    size = settings.max_record_bytes * (10 if topic.large else 1) + (64 << 10)
     config = {
         "retention.ms": str(topic.retention_ms),
-        "max.message.bytes": str(size),
+        "max.message.bytes": str(largest_record(topic, settings)),
         "cleanup.policy": "compact" if topic.compacted else "delete",
     }
     if topic.log_append_time:
@@ -62,3 +70,11 @@ def ensure_topics(settings: StreamSettings, topics: Iterable[Topic], timeout_s: 
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was quicker
                 raise
     return created
+
+
+def check_topics(settings: StreamSettings, topics: Iterable[Topic]) -> None:
+    """Raises :class:`TopicsMissing` with all that is not there, or :class:`BrokerUnreachable`."""
+    there = admin(settings).list_topics(timeout=30).topics
+    missing = sorted({name for t in topics if (name := settings.topic_prefix + t.name) not in there})
+    if missing:
+        raise TopicsMissing(f"{', '.join(missing)}: not there on {settings.bootstrap_servers}; they are created where the stack is set up")

@@ -12,12 +12,14 @@ import structlog
 from confluent_kafka import Message
 
 from schemas.avro_codec import BadRecord
+from schemas.records import Record
 from streams import provenance, steps
 from streams.acknowledgement import Window
-from streams.failures import Failure
+from streams.failures import Failure, Transient
 from streams.metrics import StageMetrics
-from streams.runner import Shared
+from streams.runner import range_lost
 from streams.source import Batch, LostRange, Source
+from streams.step import Shared
 from streams.topics import CATALOGUE, Topic
 
 log = structlog.get_logger()
@@ -112,7 +114,7 @@ class BatchRunner:
     def _arrived(self, batch: Batch) -> None:
         self.metrics.count("in", len(batch))
         self._pending += batch
-        self._bytes += sum(len(m.value() or b"") for m, _ in batch)
+        self._bytes += sum(len(m) for m, _ in batch)
         self._wake.set()
 
     async def _write_forever(self) -> None:
@@ -146,7 +148,7 @@ class BatchRunner:
             for item in refused:
                 await self._give_up(records[item.index][0], item)
             for message, window in records:
-                self._source.done(window, message)
+                self._source.done(window, message.offset())
             self.metrics.count("done", len(records))
         self.metrics.handled(time.monotonic() - started, max(0.0, time.time() * 1000 - taken[0][0].timestamp()[1]))
 
@@ -165,13 +167,13 @@ class BatchRunner:
                 delay = min(30.0, delay * 2)
 
     async def _give_up(self, message: Message, refused: RefusedRecord) -> None:
-        delivery = provenance.delivery_of(message, self.shared.settings)
+        delivery = provenance.place_of(message, self.shared.settings)
         record: Any = None
         topic = CATALOGUE.get(delivery.topic)
         if topic and (kind := topic.record):
             try:
-                record = self.shared.codec.decode(kind, message.value())
-            except BadRecord:
+                record = await asyncio.to_thread(self.shared.codec.decode, kind, message.value())
+            except (BadRecord, Transient):
                 record = None  # then the letter tells its place alone
         failure = Failure(refused.reason, refused.message, "", retry=False, ends_request=False)
         letter = provenance.dead_letter(self.stage.name, message, delivery, failure, record, self.shared.settings.code_version)
@@ -182,6 +184,7 @@ class BatchRunner:
     async def _revoked(self, windows: Sequence[Window], deadline: float) -> None:
         gone = set(windows)
         self._pending = [(m, w) for m, w in self._pending if w not in gone]
+        self._bytes = sum(map(len, (m for m, _ in self._pending)))
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
                 async with self._busy:  # what is being written may finish and be committed
@@ -198,18 +201,30 @@ class BatchRunner:
             committed=lost.committed,
             earliest=lost.earliest,
         )
+        now = time.time_ns() // 1_000_000
+        topic = lost.topic.removeprefix(self.shared.settings.topic_prefix)
+        self._publish_soon([range_lost(self.shared.writer.next_id(now), f"sink:{self.stage.name}", topic, lost)])
+
+    def _publish_soon(self, records: Sequence[Record]) -> None:
+        for o in steps.encode(self.shared.codec, records):
+            self.shared.producer.produce(
+                o.topic, o.key, o.value, o.headers, lambda error: error and log.error("not published", error=error.str())
+            )
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(1)
             now = time.time_ns() // 1_000_000
+            oldest = self._source.oldest_ms()
             found = self.metrics.flush(
-                self.shared.writer.next_id(now), in_flight=len(self._pending), lag_records=self._source.lag(), lag_seconds=0.0
+                self.shared.writer.next_id(now),
+                in_flight=sum(w.in_flight for w in self._source.windows.values()),
+                lag_records=self._source.lag(),
+                lag_seconds=max(0, now - oldest) / 1000 if oldest is not None else 0.0,
             )
             # A sink's own metrics would make it write for ever: each batch a record, each record a batch. Prometheus has them.
             if found and found.records_done > found.in_flight + 1:
-                for o in steps.encode(self.shared.codec, [found]):
-                    await self.shared.producer.send(o.topic, o.key, o.value, o.headers)
+                self._publish_soon([found])
 
 
 def _raw(message: Message) -> RawRecord:

@@ -27,11 +27,20 @@ class Codec:
         head, encode = known
         return head + encode(record)
 
-    def decode(self, kind: type[Record], value: bytes | None) -> Any:
-        """The record in a framed value. Raises ``BadRecord`` (``UnknownSchema`` among them) or ``Transient``."""
+    def known_decoder(self, kind: type[Record], value: bytes | None) -> Callable[[bytes], Any] | None:
+        """The decoder for a value, None where its schema was not asked for yet. Never blocks. Raises ``BadRecord``."""
+        return self._decoders.get((kind, unframe(value)))
+
+    def find_decoder(self, kind: type[Record], value: bytes | None) -> Callable[[bytes], Any]:
+        """As :meth:`known_decoder`, asking the registry where need be. Raises ``BadRecord`` (``UnknownSchema`` among them) or ``Transient``."""
         schema_id = unframe(value)
-        assert value is not None
         decode = self._decoders.get((kind, schema_id))
         if decode is None:
             decode = self._decoders[kind, schema_id] = decoder(kind, self.registry.text(schema_id))
+        return decode
+
+    def decode(self, kind: type[Record], value: bytes | None) -> Any:
+        """The record in a framed value. Blocks and raises as :meth:`find_decoder`."""
+        decode = self.find_decoder(kind, value)
+        assert value is not None
         return decode(value)

@@ -24,8 +24,9 @@ from typing import Any, Protocol, TypeVar
 
 from schemas import ids
 from schemas.avro_codec import SCHEMA_NAMES
-from schemas.names import ObjectRef
+from schemas.names import NAME, ObjectRef
 from schemas.records import Record, RequestProgressed, Step, UsageRecorded
+from streams.failures import Refused
 from streams.objects import ObjectStore, get_content, put_content
 from streams.topics import TIERS, Topic
 
@@ -97,9 +98,13 @@ def problems(stage: Stage) -> list[str]:
         found.append("order by key retries in place, which a paid effect must not")
     if stage.retry.tries < 1:
         found.append("must try at least once")
-    unwritable = [t.name for t in stage.writes if t.record is None]
-    if unwritable:
-        found.append(f"writes {', '.join(unwritable)}, which only the runner may")
+    for verb, topics in (("reads", stage.reads), ("writes", stage.writes)):
+        if tiers := [t.name for t in topics if t.record is None]:
+            found.append(f"{verb} {', '.join(tiers)}, which only the runner may")
+    if len(set(stage.reads)) != len(stage.reads):
+        found.append("reads a topic twice")
+    if not NAME.match(stage.name):
+        found.append("its name must be 1 to 64 letters, digits, '.', '_' or '-'")
     return [f"stage {stage.name}: {p}" for p in found]
 
 
@@ -231,8 +236,6 @@ class Context:
 
     def own(self, uri: str) -> ObjectRef:
         """The reference, if it is this tenant's. Raises ``BadName`` or :class:`~streams.failures.Refused`."""
-        from streams.failures import Refused
-
         ref = ObjectRef.parse(uri)
         if ref.tenant != self._source.tenant:
             raise Refused("foreign_reference", f"{uri} belongs to another tenant than {self._source.tenant}")

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import multiprocessing
 import os
+import pickle
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,9 +26,12 @@ _PR_SET_PDEATHSIG = 1
 class ProcessDied(Transient):
     """The process that ran the call ended without an answer (killed, out of memory, a crash in native code)."""
 
+    reason = "process_died"
+
 
 def _serve(connection: Connection, parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says what happens to us
+    for number in (signal.SIGINT, signal.SIGTERM):  # they may reach the whole group; the parent says what happens to us
+        signal.signal(number, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
@@ -42,11 +46,20 @@ def _serve(connection: Connection, parent: int) -> None:
                 function(*args, lambda fraction, message="": connection.send(("progress", (fraction, message)))),
             )
         except BaseException as error:
-            answer = ("error", error)
+            answer = ("error", _portable(error))
         try:
             connection.send(answer)
-        except Exception as error:  # an exception that does not pickle must not look like a crash
-            connection.send(("error", RuntimeError(f"{type(answer[1]).__name__}: {answer[1]} ({error})")))
+        except Exception as error:  # a result that does not pickle must not look like a crash
+            connection.send(("error", RuntimeError(f"{function.__name__} returned what cannot leave its process: {error}")))
+
+
+def _portable(error: BaseException) -> Exception:
+    """The error, if it survives pickling and is an ``Exception``; else one that tells what it was."""
+    try:
+        copy = pickle.loads(pickle.dumps(error))
+    except Exception:
+        copy = None
+    return error if isinstance(error, Exception) and type(copy) is type(error) else RuntimeError(f"{type(error).__name__}: {error}")
 
 
 class _Process:
@@ -105,9 +118,11 @@ class CpuPool:
                 result = await asyncio.shield(call)
             except asyncio.CancelledError:
                 process.process.kill()
-                with contextlib.suppress(Exception):
-                    await call
-                process.kill()
+                try:
+                    with contextlib.suppress(Exception):
+                        await call  # the thread that reads its answer sees the end of the pipe
+                finally:
+                    process.kill()
                 raise
             except ProcessDied:
                 process.kill()

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import types
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 _NOTHING = object()
 
 
@@ -92,3 +94,19 @@ class EagerStarter:
         if self._spare:
             self._spare.task.cancel()
             self._spare = None
+
+
+@types.coroutine
+def resume(coroutine: Coroutine[Any, Any, T], waited: Any) -> Generator[Any, Any, T]:
+    """Await the rest of a coroutine that was stepped once by hand and now waits for ``waited``."""
+    try:
+        while True:
+            try:
+                sent = yield waited
+            except BaseException as error:
+                waited = coroutine.throw(error)
+            else:
+                waited = coroutine.send(sent)
+    except StopIteration as end:
+        result: T = end.value
+        return result

@@ -18,9 +18,11 @@ from streams.objects import ObjectDamaged, ObjectMissing
 class Rejected(Exception):
     """The request cannot be served, and trying again would not help: ``reason`` is a stable code, the message is for a person."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, *, retry_after_s: int = 0) -> None:
         super().__init__(message)
         self.reason = reason
+        self.retry_after_s = retry_after_s
+        """When to hand it over again; 0 where that is no use."""
 
 
 class Refused(Exception):
@@ -34,6 +36,8 @@ class Refused(Exception):
 
 class Transient(Exception):
     """Something outside is not well; the same record may succeed later."""
+
+    reason = "transient"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ def classify(error: BaseException) -> Failure:
         case Refused():
             return Failure(error.reason, message, trace, False, error.ends_request)
         case BadRecord():
-            return Failure("bad_record", message, trace, False)
+            return Failure(getattr(error, "reason", "bad_record"), message, trace, False)
         case BadName():
             return Failure("bad_name", message, trace, False)
         case BadId():
@@ -68,6 +72,6 @@ def classify(error: BaseException) -> Failure:
         case TimeoutError():
             return Failure("timeout", message, trace, True)
         case Transient():
-            return Failure("transient", message, trace, True)
+            return Failure(error.reason, message, trace, True)
         case _:
             return Failure("handler_error", f"{type(error).__name__}: {message}", trace, True)

@@ -13,13 +13,13 @@ from schemas.records import DeadLetter, Header
 from streams.contract import Delivery
 from streams.failures import Failure
 from streams.settings import StreamSettings
-from streams.topics import DEAD_LETTERS
 
 ORIGIN, TRIES, NOT_BEFORE, REASON = "millrace-origin", "millrace-tries", "millrace-not-before", "millrace-reason"
 _OURS = (ORIGIN, TRIES, NOT_BEFORE, REASON)
 
 
 def headers_of(message: Message) -> dict[str, bytes]:
+    """The last value of each header. Names that are not UTF-8 never get here: librdkafka's Python binding refuses them."""
     return {name: value or b"" for name, value in message.headers() or ()}
 
 
@@ -29,20 +29,22 @@ def topic_of(message: Message, settings: StreamSettings) -> str:
     return name.removeprefix(settings.topic_prefix)
 
 
-def delivery_of(message: Message, settings: StreamSettings) -> Delivery:
-    """The record's own place, or, where it comes out of a retry tier, the original one and the tries so far. Topics as in the catalogue.
+def place_of(message: Message, settings: StreamSettings) -> Delivery:
+    """Where the record lies, as a first try."""
+    return Delivery(topic_of(message, settings), message.partition(), message.offset(), max(0, message.timestamp()[1]), 1)
 
-    The headers are the runner's own, but anyone can write them: what does not parse is as if it were not there.
+
+def origin_of(message: Message, settings: StreamSettings) -> Delivery:
+    """Of a record in a retry tier: the original place, and the tries so far with this one. Topics as in the catalogue.
+
+    The headers are the runner's own, but whoever may write into the tier can write them: what does not parse is as if it were not there.
     """
-    own = Delivery(topic_of(message, settings), message.partition(), message.offset(), max(0, message.timestamp()[1]), 1)
     headers = headers_of(message)
-    if ORIGIN not in headers:
-        return own
     try:
         topic, partition, offset, timestamp = headers[ORIGIN].decode().rsplit(" ", 3)
         return Delivery(topic, int(partition), int(offset), int(timestamp), int(headers.get(TRIES, b"0")) + 1)
-    except ValueError:
-        return own
+    except (KeyError, ValueError):
+        return place_of(message, settings)
 
 
 def due_ms(message: Message) -> int:
@@ -67,25 +69,22 @@ def retry_headers(message: Message, delivery: Delivery, failure: Failure, delay_
 
 
 def dead_letter(stage: str, message: Message, delivery: Delivery, failure: Failure, record: Any, code_version: str) -> DeadLetter:
-    """The record, whole, with what became of it. Its id comes from its place, so that giving it up twice is one dead letter.
-
-    A letter holds what Kafka holds at most for a source record; a larger value (a foreign topic's) is cut and says so.
-    """
-    run = getattr(record, "run", "")
-    timestamp = delivery.timestamp or int(time.time() * 1000)
+    """The record, whole, with what became of it. Its id comes from its place, so that giving it up twice is one dead letter."""
     return DeadLetter(
-        event_id=ids.derived_id(timestamp, stage, delivery.topic, delivery.partition, delivery.offset, run),
+        event_id=ids.derived_id(delivery.timestamp, stage, delivery.topic, delivery.partition, delivery.offset, getattr(record, "run", "")),
         stage=stage, reason=failure.reason, message=failure.message, exception=failure.exception, tries=delivery.tries,
-        topic=delivery.topic, partition=delivery.partition, offset=delivery.offset, timestamp=timestamp, occurred_at=int(time.time() * 1000),
+        topic=delivery.topic, partition=delivery.partition, offset=delivery.offset, timestamp=delivery.timestamp, occurred_at=int(time.time() * 1000),
         key=message.key(), value=message.value(), headers=tuple(Header(name=n, value=v or b"") for n, v in message.headers() or () if n not in _OURS),
-        code_version=code_version, tenant=getattr(record, "tenant", ""), request_id=getattr(record, "request_id", ""), run=run,
+        code_version=code_version, tenant=getattr(record, "tenant", ""), request_id=getattr(record, "request_id", ""), run=getattr(record, "run", ""),
     )  # fmt: skip
 
 
-def without_value(letter: DeadLetter, size: int) -> DeadLetter:
+def without_value(letter: DeadLetter) -> DeadLetter:
     """For a value that even ``dead.letters`` does not take: the letter stays, the value lies where the provenance says."""
-    return replace(
-        letter,
-        value=None,
-        message=f"{letter.message} (the value of {size} bytes is too large for {DEAD_LETTERS.name}; it is in the original topic)",
-    )
+    size = len(letter.value or b"")
+    return replace(letter, value=None, message=f"{letter.message} (its value of {size:,} bytes is only in the original topic)")
+
+
+def without_headers(letter: DeadLetter) -> DeadLetter:
+    """For a key or headers that ``dead.letters`` does not take."""
+    return replace(letter, key=None, headers=(), message=f"{letter.message} (its key and headers are only in the original topic)")

@@ -7,11 +7,6 @@ import time
 import warnings
 from collections.abc import Iterable
 
-with warnings.catch_warnings():
-    # Its authentication library announces its own next version to everybody's terminal.
-    warnings.simplefilter("ignore")
-    from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
-
 from schemas.avro_codec import BadRecord, schema_text
 from streams.failures import Transient
 from streams.topics import Topic
@@ -20,31 +15,46 @@ from streams.topics import Topic
 class UnknownSchema(BadRecord):
     """No schema is registered under that id."""
 
+    reason = "unknown_schema"
+
 
 class Registry:
     """Schema texts, cached for ever: an id never changes its meaning. An unknown id is asked for again after a second."""
 
     def __init__(self, url: str) -> None:
-        self._client = SchemaRegistryClient({"url": url})
+        # A second of imports, so only where a registry is really used; and its authentication library announces its own next version
+        # to everybody's terminal, past any filter.
+        with warnings.catch_warnings(record=True):
+            from confluent_kafka import schema_registry
+        self._library = schema_registry
+        self._client = schema_registry.SchemaRegistryClient({"url": url})
         self._texts: dict[int, str] = {}
         self._unknown: dict[int, float] = {}
         self._ids: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def register(self, topics: Iterable[Topic]) -> None:
-        """Register every topic's schema under ``TOPIC-value``. Raises ``SchemaRegistryError`` where one is not compatible."""
+        """Register every topic's schema under ``TOPIC-value``. Raises as :meth:`id_for`."""
         for topic in topics:
             if topic.schema:
                 self.id_for(topic)
 
     def id_for(self, topic: Topic) -> int:
-        """The registry id of the topic's schema, registering it where it is new."""
+        """The registry id of the topic's schema, registering it where it is new.
+
+        Raises ``SchemaRegistryError`` where it is not compatible with what is registered, ``Transient`` where the registry does not answer.
+        """
         known = self._ids.get(topic.name)
         if known is None:
             if topic.schema is None:
                 raise ValueError(f"{topic.name} carries other topics' values and has no schema of its own")
             text = schema_text(topic.schema)
-            known = self._client.register_schema(f"{topic.name}-value", Schema(text, "AVRO"))
+            try:
+                known = self._client.register_schema(f"{topic.name}-value", self._library.Schema(text, "AVRO"))
+            except self._library.SchemaRegistryError:
+                raise
+            except Exception as error:  # whatever the HTTP client beneath raises when nobody answers
+                raise Transient(f"the schema registry does not answer: {error}") from error
             with self._lock:
                 self._ids[topic.name], self._texts[known] = known, text
         return known
@@ -58,7 +68,7 @@ class Registry:
             raise UnknownSchema(f"no schema is registered under id {schema_id}")
         try:
             text = str(self._client.get_schema(schema_id).schema_str)
-        except SchemaRegistryError as error:
+        except self._library.SchemaRegistryError as error:
             if error.http_status_code == 404:
                 self._unknown[schema_id] = time.monotonic() + 1
                 raise UnknownSchema(f"no schema is registered under id {schema_id}") from error

@@ -1,71 +1,60 @@
-"""Runs one stage in one worker: takes records, calls the handler, publishes, acknowledges.
+"""Runs one stage in one worker: takes records, starts their steps, publishes, acknowledges, and lets go at a rebalance.
 
-The numbered steps of :meth:`StageRunner._step` are those of ``docs/ARCHITECTURE.md``, section "A record's way through a stage".
+A record in hand is a :class:`Work`. Its life: it *waits* (in its tier until it is due, in its key's line, in the fair queue), it *runs*
+(``Steps.take``, a task only if it suspends), its outputs are *published*, it is *done*. ``_active`` holds what runs or is being published.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import structlog
-from confluent_kafka import Message
+from confluent_kafka import KafkaError, Message
 
-from schemas import ids
-from schemas.names import check_name, check_priority
-from schemas.records import AuditRecorded, Record, RequestProgressed, Verdict
+from schemas.records import AuditRecorded
 from streams import provenance, steps
 from streams.acknowledgement import Window
-from streams.codec import Codec
-from streams.contract import Context, Delivery, Effect, Stage, Writer, problems
-from streams.failures import Failure, Refused, Rejected, classify
+from streams.contract import Delivery, Effect, Stage, problems
+from streams.eager import EagerStarter
+from streams.failures import Failure
 from streams.metrics import StageMetrics
-from streams.objects import ObjectStore
-from streams.producer import AckedProducer
+from streams.producer import OutputTooLarge, delivery_error
 from streams.scheduling import FairQueue
-from streams.settings import StreamSettings
 from streams.source import Batch, LostRange, Source, size_of
-from streams.topics import CATALOGUE, DEAD_LETTERS, TIERS, Topic, retry_topic, route
+from streams.step import Outcome, Shared, Steps
+from streams.tiers import WaitingRoom
+from streams.topics import CATALOGUE, DEAD_LETTERS, TIERS, Topic, retry_topic
 
 log = structlog.get_logger()
+_AFTER_CANCEL_S = 0.4
+"""How long a cancelled step may clean up before it is left to itself."""
 
 
 class UnsafeStage(ValueError):
     """A declaration that start-up refuses; the message lists all that is wrong."""
 
 
-@dataclass(slots=True)
 class Work:
     """One record in hand."""
 
-    message: Message
-    window: Window
-    key: bytes | None
-    task: asyncio.Task[None] | None = None
+    __slots__ = ("failed", "message", "outcome", "size", "started", "task", "unacknowledged", "window")
 
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What the stages of one worker share."""
-
-    settings: StreamSettings
-    codec: Codec
-    producer: AckedProducer
-    objects: ObjectStore
-    writer: Writer
-    worker: str
-
-    def publish_progress(self, record: RequestProgressed) -> None:
-        output = steps.encode(self.codec, [record])[0]
-        # A sign of life is not worth failing for: if it does not arrive, the next one will.
-        self.producer.send(output.topic, output.key, output.value, output.headers).add_done_callback(
-            lambda f: f.cancelled() or f.exception()
-        )
+    def __init__(self, message: Message, window: Window) -> None:
+        self.message = message
+        self.window = window
+        self.size = size_of(message)
+        self.started = 0.0
+        self.task: asyncio.Task[Outcome] | None = None
+        self.outcome: Outcome | None = None
+        self.unacknowledged = 0
+        self.failed: KafkaError | None = None
 
 
 class StageRunner:
@@ -76,348 +65,289 @@ class StageRunner:
             raise UnsafeStage("; ".join(found))
         self.stage, self.shared = stage, shared
         self.metrics = StageMetrics(stage.name, shared.worker)
-        self._inputs = {t.name: t for t in stage.reads}
-        self._tiers = {retry_topic(stage.name, tier).name: tier for tier in TIERS} if stage.order == "none" else {}
-        self._queue: FairQueue[Work] = FairQueue()
-        self._chains: dict[bytes, deque[Work]] = {}
-        self._running: dict[asyncio.Task[None], Work] = {}
-        self._waiting: dict[tuple[str, int], list[Work]] = {}
-        self._stopping = False
-        self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._lifespan = AsyncExitStack()
+        prefix = shared.settings.topic_prefix
+        tiers = [retry_topic(stage.name, tier).name for tier in TIERS] if stage.order == "none" else []
+        self._tiers = frozenset(prefix + name for name in tiers)
+        self._names = {prefix + name: name for name in (*(t.name for t in stage.reads), *tiers)}
         self._source = Source(
-            shared.settings,
-            f"{shared.settings.group_prefix}.{stage.name}",
-            [*self._inputs, *self._tiers],
-            self._arrived,
-            self._revoked,
-            self._lost,
+            shared.settings, f"{shared.settings.group_prefix}.{stage.name}", self._names.values(), self._arrived, self._revoked, self._lost
         )
+        self._steps = Steps(stage, shared, self.metrics, self._holding)
+        self._eager = EagerStarter()
+        self._waiting: WaitingRoom[Work] = WaitingRoom(self._source, self._enqueue_and_pump)
+        self._queue: FairQueue[Work] = FairQueue()
+        self._lines: dict[tuple[Window, bytes], deque[Work]] = {}
+        self._active: set[Work] = set()
+        self._tasks = 0
+        self._stopping = False
+        self._ended = asyncio.Event()
+        self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # ---- life ------------------------------------------------------------------------------------------------------------
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then finish what is in hand within the deadline. Raises what made going on impossible."""
-        async with self._lifespan:
+        async with AsyncExitStack() as lifespan:
             if self.stage.lifespan:
-                await self._lifespan.enter_async_context(self.stage.lifespan())
+                await lifespan.enter_async_context(self.stage.lifespan())
             self._source.start()
             ticker = asyncio.create_task(self._tick())
-            stopped = asyncio.ensure_future(stop.wait())
+            stopped = asyncio.create_task(stop.wait())
             try:
-                waiting: set[asyncio.Future[Any]] = {stopped, self._crashed, self._source.finished}
-                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                ends: set[asyncio.Future[Any]] = {stopped, self._crashed, self._source.finished}
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 self._source.drain()
                 self._stopping = True
                 if not self._crashed.done() and not self._source.finished.done():
-                    await self._settle(time.monotonic() + self.shared.settings.stop_deadline_s)
+                    await self._finish(lambda _: True, time.monotonic() + self.shared.settings.stop_deadline_s)
             finally:
                 ticker.cancel()
                 stopped.cancel()
-                for task in self._running:
-                    task.cancel()
-                await asyncio.gather(*self._running, return_exceptions=True)
+                await self._finish(lambda _: True, 0)  # what is left now (late, or after a crash) is not waited for
                 await self._source.stop()
-            if self._crashed.done():
-                self._crashed.result()
-            if self._source.finished.done():
-                self._source.finished.result()
+                self._eager.close()
+        for ended in (self._crashed, self._source.finished):
+            if ended.done():
+                ended.result()
 
-    async def _settle(self, deadline: float, windows: Sequence[Window] | None = None) -> None:
-        """Let running work finish until the deadline: all of it, or that of some windows. Pure work is not waited for."""
-        mine = {t: w for t, w in self._running.items() if windows is None or w.window in windows}
-        if self.stage.effect is Effect.PURE and windows is not None:
-            for task in mine:
-                task.cancel()
-        left = max(0.0, deadline - time.monotonic())
-        if mine:
-            _, late = await asyncio.wait(set(mine), timeout=left)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=1)
+    async def _finish(self, mine: Any, deadline: float) -> None:
+        """Wait until the active works that are ``mine`` are done, or the deadline; cancel those that are not."""
+
+        async def all_done(until: float) -> bool:
+            while any(mine(w) for w in self._active):
+                left = until - time.monotonic()
+                if left <= 0:
+                    return False
+                self._ended.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await self._ended.wait()
+            return True
+
+        if not await all_done(deadline):
+            for work in [w for w in self._active if mine(w) and w.task]:
+                assert work.task
+                work.task.cancel()
+            if not await all_done(time.monotonic() + _AFTER_CANCEL_S):
+                left = [w for w in self._active if mine(w)]
+                log.warning("left behind at the deadline; their records will be delivered again", stage=self.stage.name, records=len(left))
+
+    def _crash(self, error: BaseException) -> None:
+        """Only what the engine itself needs can fail here (the broker took no answer, the store is gone): end, be restarted, be redelivered."""
+        if not self._crashed.done():
+            self._crashed.set_exception(error)
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(1)
             now = time.time_ns() // 1_000_000
-            oldest = min((w.message.timestamp()[1] for w in self._running.values()), default=now)
+            oldest = self._source.oldest_ms()
             found = self.metrics.flush(
                 self.shared.writer.next_id(now),
                 in_flight=sum(w.in_flight for w in self._source.windows.values()),
                 lag_records=self._source.lag(),
-                lag_seconds=max(0, now - oldest) / 1000,
+                lag_seconds=max(0, now - oldest) / 1000 if oldest is not None else 0.0,
             )
             if found:
-                await self._publish(steps.encode(self.shared.codec, [found]))
+                self._publish_soon(steps.encode(self.shared.codec, [found]))
 
-    # ---- records come and go ---------------------------------------------------------------------------------------------
+    # ---- records come ----------------------------------------------------------------------------------------------------
 
     def _arrived(self, batch: Batch) -> None:
         self.metrics.count("in", len(batch))
+        plain = self.stage.order == "none"
         for message, window in batch:
-            work = Work(message, window, message.key())
-            delay = (
-                (provenance.due_ms(message) - time.time_ns() // 1_000_000) / 1000
-                if provenance.topic_of(message, self.shared.settings) in self._tiers
-                else 0
-            )
-            if delay > 0:
-                self._wait_in_tier(work, delay)
+            work = Work(message, window)
+            if window.topic in self._tiers and ((due := provenance.due_ms(message)) > time.time() * 1000 or self._waiting.waits(window)):
+                self._waiting.put(work, due)
+            elif plain and self._tasks < self.stage.concurrency and not len(self._queue) and not self._stopping:
+                self._start(work)  # nobody to be fair to
             else:
                 self._enqueue(work)
         self._pump()
 
-    def _wait_in_tier(self, work: Work, delay: float) -> None:
-        """A tier is in order of time, so its partition is held until its records are due. Waiting takes no room from other work."""
-        place = (work.window.topic, work.window.partition)
-        self._waiting.setdefault(place, []).append(work)
-        self._source.hold(work.window)
-        self._source.give_back(1, size_of(work.message))
-        asyncio.get_running_loop().call_later(delay, self._due, place, work)
-
-    def _due(self, place: tuple[str, int], work: Work) -> None:
-        waiting = self._waiting.get(place, [])
-        if work not in waiting:  # its partition was taken away meanwhile
-            return
-        waiting.remove(work)
-        self._source.take_again(1, size_of(work.message))
-        if not waiting:
-            del self._waiting[place]
-            self._source.release(work.window)
+    def _enqueue_and_pump(self, work: Work) -> None:
         self._enqueue(work)
         self._pump()
 
     def _enqueue(self, work: Work) -> None:
-        if self.stage.order == "key" and work.key is not None:
-            chain = self._chains.get(work.key)
-            if chain is not None:
-                chain.append(work)
+        """Into its key's line, where order is promised and the key is at work; else into the fair queue."""
+        if self.stage.order == "key" and (key := work.message.key()) is not None:
+            line = self._lines.get((work.window, key))
+            if line is not None:
+                line.append(work)
                 return
-            self._chains[work.key] = deque()
-        headers = provenance.headers_of(work.message)
-        topic = provenance.topic_of(work.message, self.shared.settings)
-        priority = topic.rsplit(".", 1)[-1] if topic.startswith("generation.requested.") else "normal"
-        self._queue.push(work, priority, headers.get("millrace-tenant", b"").decode(errors="replace"))
+            self._lines[work.window, key] = deque()
+        name = self._names[work.window.topic]
+        priority = name.rsplit(".", 1)[-1] if name.startswith("generation.requested.") else "normal"
+        self._queue.push(work, priority, provenance.headers_of(work.message).get("millrace-tenant", b"").decode(errors="replace"))
 
     def _pump(self) -> None:
-        while len(self._queue) and len(self._running) < self.stage.concurrency and not self._stopping:
-            work = self._queue.pop()
-            work.task = asyncio.create_task(self._work(work))
-            self._running[work.task] = work
-            work.task.add_done_callback(self._ended)
+        while len(self._queue) and self._tasks < self.stage.concurrency and not self._stopping:
+            self._start(self._queue.pop())
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        work = self._running.pop(task)
-        if not task.cancelled() and (error := task.exception()):
-            # Only what the engine itself needs can fail here (the broker took no answer, the store is gone): crash, be restarted, be redelivered.
-            if not self._crashed.done():
-                self._crashed.set_exception(error)
+    # ---- records run, are published, are done ----------------------------------------------------------------------------
+
+    def _start(self, work: Work) -> None:
+        message, window = work.message, work.window
+        self._active.add(work)
+        work.started = time.monotonic()
+        if window.topic in self._tiers:
+            delivery = provenance.origin_of(message, self.shared.settings)
+        else:
+            delivery = Delivery(self._names[window.topic], window.partition, message.offset(), max(0, message.timestamp()[1]), 1)
+        try:
+            work.task = self._eager.start(self._steps.take(message, window, delivery), partial(self._taken, work))
+        except Exception as error:
+            self._crash(error)
             return
-        if self.stage.order == "key" and work.key is not None:
-            chain = self._chains.get(work.key)
-            if chain:
-                self._queue.push(chain.popleft(), "normal", "")
-            else:
-                self._chains.pop(work.key, None)
+        if work.task is not None:
+            self._tasks += 1
+            work.task.add_done_callback(partial(self._task_ended, work))
+
+    def _task_ended(self, work: Work, task: asyncio.Task[Outcome]) -> None:
+        self._tasks -= 1
+        if task.cancelled():  # the partition is gone or we stop: the record is not done, the next owner gets it
+            self._gone(work)
+        elif error := task.exception():
+            self._gone(work)
+            self._crash(error)
+        else:
+            self._taken(work, task.result())
         self._pump()
 
+    def _taken(self, work: Work, outcome: Outcome) -> None:
+        """Publish the outputs; the record is done when the broker has the last of them. Its key's next one may start now."""
+        if self.stage.order == "key":
+            self._next_in_line(work)
+        work.outcome = outcome
+        outputs = outcome.outputs
+        work.unacknowledged = len(outputs)
+        if not outputs:
+            self._done(work)
+            return
+        acknowledged = partial(self._acknowledged, work)
+        trace = _trace(work.message)
+        for output in outputs:
+            self.shared.producer.produce(output.topic, output.key, output.value, output.headers + trace, acknowledged)
+
+    def _next_in_line(self, work: Work) -> None:
+        place = work.window, work.message.key()
+        line = self._lines.get(place)
+        if line:
+            self._queue.push(line.popleft(), "normal", "")
+            asyncio.get_running_loop().call_soon(self._pump)
+        else:
+            self._lines.pop(place, None)
+
+    def _acknowledged(self, work: Work, error: KafkaError | None) -> None:
+        if error is not None:
+            work.failed = error
+        work.unacknowledged -= 1
+        if work.unacknowledged:
+            return
+        if work.failed is None:
+            self._done(work)
+        else:
+            self._not_taken(work, delivery_error(self.stage.name, work.failed))
+
+    def _not_taken(self, work: Work, error: Exception) -> None:
+        """The broker refused an output. For its size: the record is given up, once. Else the engine cannot go on."""
+        assert work.outcome
+        if not isinstance(error, OutputTooLarge) or work.outcome.event == "dead":
+            self._crash(error)
+            return
+        work.failed = None
+        delivery = provenance.origin_of(work.message, self.shared.settings)
+        giving_up = self._steps.give_up(work.message, delivery, work.outcome.record, Failure(error.reason, str(error), "", retry=False))
+        work.task = asyncio.create_task(giving_up)
+        self._tasks += 1
+        work.task.add_done_callback(partial(self._task_ended, work))
+
+    def _done(self, work: Work) -> None:
+        self._source.done(work.window, work.message.offset())
+        self._gone(work)
+        outcome, counts = work.outcome, self.metrics.counts
+        assert outcome
+        counts["done"] += 1
+        if outcome.event == "handled":
+            counts["out"] += len(outcome.outputs)
+        else:
+            counts[outcome.event] += 1
+        now = time.monotonic()
+        took = now - work.started
+        self.metrics.handled(took, max(0.0, (time.time() - took) * 1000 - work.message.timestamp()[1]))
+
+    def _gone(self, work: Work) -> None:
+        self._active.discard(work)
+        if not self._ended.is_set():
+            self._ended.set()
+
+    # ---- partitions go ---------------------------------------------------------------------------------------------------
+
     async def _revoked(self, windows: Sequence[Window], deadline: float) -> None:
+        """What has not started is dropped; pure work is, too; other work may finish until the deadline."""
         gone = set(windows)
-        for place, waiting in list(self._waiting.items()):
-            if waiting[0].window in gone:
-                for work in waiting:  # their room is counted as given back already; retiring the window gives it back once more
-                    self._source.take_again(1, size_of(work.message))
-                del self._waiting[place]
+        self._waiting.drop(windows)
         self._queue.drop_where(lambda w: w.window in gone)
-        for key, chain in list(self._chains.items()):
-            self._chains[key] = deque(w for w in chain if w.window not in gone)
-        await self._settle(deadline, list(windows))
+        for place in [place for place in self._lines if place[0] in gone]:
+            del self._lines[place]
+        if self.stage.effect is Effect.PURE:
+            for work in self._active:
+                if work.window in gone and work.task:
+                    work.task.cancel()
+        await self._finish(lambda work: work.window in gone, deadline)
 
     def _lost(self, lost: LostRange) -> None:
         """Records were deleted before they were read: said loudly, and on the record, before going on at the earliest there is."""
+        topic = self._names[lost.topic]
         log.error(
             "records lost to retention",
             stage=self.stage.name,
-            topic=lost.topic,
+            topic=topic,
             partition=lost.partition,
             committed=lost.committed,
             earliest=lost.earliest,
         )
-        now = time.time_ns() // 1_000_000
-        audit = AuditRecorded(
-            event_id=ids.derived_id(now, self.shared.worker, self.stage.name, lost.topic, lost.partition, lost.committed), actor=f"stage:{self.stage.name}",
-            action="range_lost", target=f"{lost.topic}/{lost.partition}", occurred_at=now, details={"committed": str(lost.committed), "earliest": str(lost.earliest)},
-        )  # fmt: skip
-        self._source.call_in_loop(self._publish_soon, steps.encode(self.shared.codec, [audit]))
+        event_id = self.shared.writer.next_id(time.time_ns() // 1_000_000)
+        self._publish_soon(steps.encode(self.shared.codec, [range_lost(event_id, f"stage:{self.stage.name}", topic, lost)]))
 
-    def _publish_soon(self, outputs: list[steps.Output]) -> None:
-        def published(task: asyncio.Task[None]) -> None:
-            if not task.cancelled() and (error := task.exception()) and not self._crashed.done():
-                self._crashed.set_exception(error)
+    def _publish_soon(self, outputs: Sequence[steps.Output]) -> None:
+        def report(error: KafkaError | None) -> None:
+            if error is not None:
+                self._crash(delivery_error(self.stage.name, error))
 
-        asyncio.create_task(self._publish(outputs)).add_done_callback(published)
+        for output in outputs:
+            self.shared.producer.produce(output.topic, output.key, output.value, output.headers, report)
 
-    # ---- one record ------------------------------------------------------------------------------------------------------
-
-    async def _work(self, work: Work) -> None:
-        delivery = provenance.delivery_of(work.message, self.shared.settings)
-        started = time.monotonic()
-        queued_ms = max(0.0, time.time() * 1000 - delivery.timestamp)
-        record: Any = None
-        context: Context | None = None
-        while True:
-            try:
-                record = self._decode(work.message, delivery)
-                context = Context(self.stage.name, record, delivery, self.shared)
-                await self._step(work, delivery, record, context)
-                break
-            except asyncio.CancelledError:
-                raise  # the partition is gone or we stop: the record is not done, the next owner gets it
-            except Exception as error:
-                failure = classify(error)
-                self.metrics.error(failure.reason)
-                log.warning(
-                    "step failed",
-                    stage=self.stage.name,
-                    reason=failure.reason,
-                    message=failure.message,
-                    tries=delivery.tries,
-                    request=getattr(record, "request_id", None),
-                )
-                again_at_once = await self._failed(work, delivery, record, failure)
-                if not again_at_once:
-                    break
-                delivery = Delivery(delivery.topic, delivery.partition, delivery.offset, delivery.timestamp, delivery.tries + 1)
-        self._source.done(work.window, work.message)
-        self.metrics.count("done")
-        self.metrics.handled(time.monotonic() - started, queued_ms)
-
-    def _decode(self, message: Message, delivery: Delivery) -> Any:
-        """Step 1: bytes to a record whose names and ids are what they should be."""
-        topic = self._inputs.get(delivery.topic) or CATALOGUE.get(delivery.topic)
-        if topic is None or topic.record is None or topic.name not in self._inputs:
-            raise Refused("bad_origin", f"a record of {delivery.topic[:200]!r} has no business in stage {self.stage.name}")
-        record = self.shared.codec.decode(topic.record, message.value())
-        if hasattr(record, "tenant"):
-            check_name(record.tenant, "tenant")
-        if hasattr(record, "project"):
-            check_name(record.project, "project")
-        if hasattr(record, "priority"):
-            check_priority(record.priority)
-        if hasattr(record, "request_id") and ids.parse_id(record.request_id) != record.request_id:
-            raise ids.BadId(f"{record.request_id!r} is not in canonical form (lower case, with hyphens)")
-        if getattr(record, "run", "") and ids.parse_id(record.run) != record.run:
-            raise ids.BadId(f"run {record.run!r} is not in canonical form")
-        return record
-
-    async def _step(self, work: Work, delivery: Delivery, record: Any, context: Context) -> None:
-        shared, stage = self.shared, self.stage
-        topic = self._inputs[delivery.topic]
-        # 2. A submission is registered under its request id before anything is done for it.
-        if topic.entry:
-            await asyncio.to_thread(steps.register, shared.objects, topic, record, work.message.value() or b"", delivery.timestamp)
-        # 3. What this step published before is published again, not done again.
-        outputs: list[steps.Output] | None = None
-        if stage.is_recorded:
-            outputs = await asyncio.to_thread(steps.recorded, shared.objects, shared.codec, record, stage.name, context.round)
-            if outputs is not None:
-                self.metrics.count("redelivered")
-        if outputs is None:
-            # 4. The handler, within its time.
-            records = await self._handle(record, context)
-            # 5. A verdict is claimed for its request, and a recorded step's outputs are written, before anyone can see them.
-            outputs = await self._settled(records)
-            if stage.is_recorded:
-                outputs = await asyncio.to_thread(
-                    steps.record, shared.objects, record, stage.name, context.round, outputs, shared.settings.code_version
-                )
-        # 6. The broker has every output before the input is done.
-        await self._publish(outputs)
-        self.metrics.count("out", len(outputs))
-
-    async def _handle(self, record: Any, context: Context) -> list[Record]:
-        if self.stage.is_recorded:
-            context.stamp()
+    @contextmanager
+    def _holding(self, window: Window) -> Iterator[None]:
+        self._source.hold(window)
         try:
-            async with asyncio.timeout(self.stage.time_limit_s):
-                produced: Sequence[Record] = await self.stage.handler(record, context)
-        except Rejected as rejection:
-            produced = [
-                context.make(Verdict, state="rejected", stage=self.stage.name, reason=rejection.reason, message=str(rejection)[:2000])
-            ]
-        except TimeoutError as error:
-            raise TimeoutError(f"{self.stage.name} took longer than its limit of {self.stage.time_limit_s:g} s") from error
-        if self.stage.is_recorded:
-            context.stamp()  # the time the step ended, said once
-        records = context.finish(produced)
-        for written in map(route, records):
-            if written not in self.stage.writes:
-                raise Refused("undeclared_output", f"stage {self.stage.name} wrote to {written.name}, which it does not declare")
-        return records
+            yield
+        finally:
+            self._source.release(window)
 
-    async def _settled(self, records: Sequence[Record]) -> list[steps.Output]:
-        outputs = steps.encode(self.shared.codec, records)
-        if any(isinstance(r, Verdict) for r in records):
-            outputs = await asyncio.to_thread(steps.settle_verdict, self.shared.objects, self.shared.codec, records, outputs)
-        return outputs
 
-    async def _failed(self, work: Work, delivery: Delivery, record: Any, failure: Failure) -> bool:
-        """Retry, or give up; True where the same task is to try again in place (order by key)."""
-        tier = self.stage.retry.tier(delivery.tries) if failure.retry else None
-        if tier is None:
-            await self._give_up(work, delivery, record, failure)
-            return False
-        delay = self.shared.settings.retry_delays_s[TIERS.index(tier)]
-        self.metrics.count("retried")
-        if self.stage.order == "key":
-            self._source.hold(work.window)
-            try:
-                await asyncio.sleep(delay)
-            finally:
-                self._source.release(work.window)
-            return True
-        headers = provenance.retry_headers(work.message, delivery, failure, delay)
-        await self.shared.producer.send(retry_topic(self.stage.name, tier).name, work.message.key(), work.message.value(), headers)
-        return False
+def _trace(message: Message) -> list[tuple[str, bytes]]:
+    """The W3C trace context of a record, for those that it leads to."""
+    return [(name, value) for name, value in message.headers() or () if name in ("traceparent", "tracestate")]
 
-    async def _give_up(self, work: Work, delivery: Delivery, record: Any, failure: Failure) -> None:
-        """To the dead letters with its provenance; the request, where it is known and this stage's to end, ends as rejected."""
-        shared = self.shared
-        letter = provenance.dead_letter(self.stage.name, work.message, delivery, failure, record, shared.settings.code_version)
-        if len(work.message.value() or b"") > shared.settings.max_record_bytes * 10:
-            letter = provenance.without_value(letter, len(work.message.value() or b""))
-        records: list[Record] = [letter]
-        if self.stage.ends_requests and failure.ends_request and getattr(record, "request_id", None):
-            context = Context(self.stage.name, record, delivery, shared)
-            context.stamp()
-            verdict = context.make(
-                Verdict,
-                state="rejected",
-                stage=self.stage.name,
-                reason=f"dead_letter.{failure.reason}",
-                message=f"given up after {delivery.tries} tries: {failure.message}",
-            )
-            records += context.finish([verdict])
-        await self._publish(await self._settled(records))
-        self.metrics.count("dead")
 
-    async def _publish(self, outputs: Sequence[steps.Output]) -> None:
-        if outputs:
-            await asyncio.gather(*(self.shared.producer.send(o.topic, o.key, o.value, o.headers) for o in outputs))
+def range_lost(event_id: str, actor: str, topic: str, lost: LostRange) -> AuditRecorded:
+    """The audit event of a range that was deleted before it was read."""
+    return AuditRecorded(
+        event_id=event_id,
+        actor=actor,
+        action="range_lost",
+        target=f"{topic}/{lost.partition}",
+        occurred_at=time.time_ns() // 1_000_000,
+        details={"committed": str(lost.committed), "earliest": str(lost.earliest)},
+    )
 
 
 def topics_of(stage: Stage) -> list[Topic]:
     """Every topic a stage needs to exist."""
-    retries = [retry_topic(stage.name, tier) for tier in TIERS]
-    return list(
-        dict.fromkeys(
-            [
-                *stage.reads,
-                *stage.writes,
-                *retries,
-                DEAD_LETTERS,
-                *(CATALOGUE[n] for n in ("metrics.recorded", "request.progressed", "audit.recorded", "artifact.rejected")),
-            ]
-        )
-    )
+    retries = [retry_topic(stage.name, tier) for tier in TIERS] if stage.order == "none" else []
+    runners = [CATALOGUE[n] for n in ("metrics.recorded", "request.progressed", "audit.recorded", "artifact.rejected")]
+    return list(dict.fromkeys([*stage.reads, *stage.writes, *retries, DEAD_LETTERS, *runners]))

@@ -22,9 +22,10 @@ class StreamSettings(BaseModel):
     replication_factor: int = Field(1, ge=1, description="Of the topics that are created on start")
     partitions: int = Field(4, ge=1, description="Of each request topic that is created on start")
     max_in_flight: int = Field(
-        500, ge=1, description="Records taken from Kafka and not yet done, a stage and worker; beyond it partitions are paused"
+        5000, ge=1, description="Records taken from Kafka and not yet done, a stage and worker; beyond it partitions are paused"
     )
     max_in_flight_bytes: int = Field(64 << 20, ge=1, description="The same in bytes of values")
+    linger_ms: int = Field(2, ge=0, description="How long the producer collects records for a batch")
     commit_interval_s: float = Field(0.5, gt=0)
     revoke_deadline_s: float = Field(10.0, gt=0, description="Shared by all work that must finish when partitions are taken away")
     stop_deadline_s: float = Field(8.0, gt=0, description="How long work in flight may go on after a stop was asked for")

@@ -1,9 +1,11 @@
 """A consumer group member that hands records to the event loop and commits what is done.
 
-Two threads share the work. The *poll thread* owns the Kafka consumer: it polls (so that the group never misses us, however long a
-handler takes), serves rebalances, pauses and resumes. The *event loop* owns the windows: it notes records as delivered and done. They
-meet in three places only: batches go to the loop, revoked partitions go to the loop and come back as offsets to commit, and two
-counters (each written by one side) say how much room is left.
+Two threads share the work. The *poll thread* owns the Kafka consumer and is the only one to call it: it polls (so that the group never
+misses us, however long a handler takes), serves rebalances, pauses, resumes, commits. The *event loop* owns the windows: it notes records
+as delivered and done, and says what may be committed and which partitions are to be held. What crosses between them:
+
+- to the loop: batches of records, and revoked windows, for which the poll thread waits until the deadline;
+- to the poll thread: offsets to commit, the partitions to hold, and how much room there is (counters, each written by one side).
 """
 
 from __future__ import annotations
@@ -11,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
-from queue import SimpleQueue
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -26,12 +29,27 @@ from streams.settings import StreamSettings
 log = structlog.get_logger()
 Batch = list[tuple[Message, Window]]
 Place = tuple[str, int]
-NO_OFFSET = -1001
+T = TypeVar("T")
+_OF_THE_MOMENT = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+    KafkaError._WAIT_COORD,
+}
+"""What a broker, or a client that just got to know it, answers while something moves or starts."""
+_AT_ONCE = 1000
+"""Records taken from the consumer in one turn at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class LostRange:
-    """Offsets that were committed as the next to read and are no longer there."""
+    """Offsets that were to be read next and are no longer there. The topic is named as in Kafka."""
 
     topic: str
     partition: int
@@ -40,7 +58,11 @@ class LostRange:
 
 
 class Source:
-    """One member of one group. ``on_records`` and ``on_revoked`` run in the event loop; ``on_lost`` may be called from any thread."""
+    """One member of one group. The three callbacks run in the event loop.
+
+    ``on_records`` gets what arrived; ``on_revoked`` gets windows that are being taken away and a deadline (of ``time.monotonic``) until
+    which it may let their work finish; ``on_lost`` gets ranges that were deleted before they were read.
+    """
 
     def __init__(
         self,
@@ -54,59 +76,53 @@ class Source:
         self.settings = settings
         self.group = group
         self.topics = [settings.topic_prefix + t for t in topics]
-        self.windows: dict[Place, Window] = {}
         self._on_records, self._on_revoked, self._on_lost = on_records, on_revoked, on_lost
         self._loop = asyncio.get_running_loop()
-        self._taken = self._taken_bytes = 0  # written by the poll thread
-        self._given_back = self._given_back_bytes = 0  # written by the loop
-        self._room = threading.Event()
-        # The client lets one thread at a time into a consumer, and a poll holds it: whatever the loop wants done waits here for the poll thread.
-        self._commands: SimpleQueue[Callable[[], object]] = SimpleQueue()
-        self._lag = 0
-        self._lag_due = 0.0
-        self._held: set[Place] = set()
-        self._all_paused = False
-        self._stopping = threading.Event()
-        self._draining = False
-        self._failed: BaseException | None = None
-        config: dict[str, Any] = {
-            "bootstrap.servers": settings.bootstrap_servers,
-            "group.id": group,
-            "group.protocol": settings.group_protocol,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",
-            "fetch.message.max.bytes": settings.max_record_bytes * 10,
-            "queued.max.messages.kbytes": 16 << 10,
-            "fetch.wait.max.ms": 100,
-            "max.poll.interval.ms": 300_000,
-            "on_commit": self._committed,
-            "log_level": 0,
-        }
-        if settings.group_protocol == "classic":
-            config |= {"partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": 10_000}
-        self._consumer = Consumer(config)
-        self._thread = threading.Thread(target=self._run, name=f"poll-{group}", daemon=True)
         self.finished: asyncio.Future[None] = self._loop.create_future()
         """Ends when the poll thread has: normally after :meth:`stop`, with the error where polling failed for good."""
+
+        # Written by the loop.
+        self.windows: dict[Place, Window] = {}
+        self._given_back = self._given_back_bytes = 0
+        self._holds: Counter[Window] = Counter()
+        self._held: frozenset[Window] = frozenset()
+        self._commits: deque[list[tuple[Window, int]]] = deque()
+        self._draining = False
+        self._stopping = False
         self._committer: asyncio.Task[None] | None = None
+
+        # Written by the poll thread.
+        self._assigned: dict[Place, Window] = {}
+        self._paused: set[Place] = set()
+        self._full = False
+        self._starved = False
+        self._taken = self._taken_bytes = 0
+        self._lag = 0
+        self._lag_at = 0.0
+        self._failed: BaseException | None = None
+
+        self._room = threading.Event()
+        self._consumer = Consumer(_consumer_config(settings, group) | {"on_commit": self._committed})
+        self._thread = threading.Thread(target=self._run, name=f"poll-{group}", daemon=True)
+
+    # ---- the event loop's side -------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         self._thread.start()
         self._committer = self._loop.create_task(self._commit_forever())
 
-    # ---- the event loop's side -------------------------------------------------------------------------------------------
-
-    def done(self, window: Window, message: Message) -> None:
+    def done(self, window: Window, offset: int) -> None:
         """The record is done for good: its outputs are acknowledged, or it lies in a retry tier or in the dead letters."""
-        if window.done(message.offset()):
-            self.give_back(1, size_of(message))
+        size = window.done(offset)
+        if size is not None:
+            self.give_back(1, size)
 
     def give_back(self, records: int, size: int) -> None:
         """Make room, without the records being done: for those that only wait for a time to come."""
         self._given_back += records
         self._given_back_bytes += size
-        if not self._room.is_set():
+        if self._starved and (self._room_left() > self.settings.max_in_flight // 4 or self._given_back == self._taken):
+            self._starved = False
             self._room.set()
 
     def take_again(self, records: int, size: int) -> None:
@@ -114,14 +130,15 @@ class Source:
         self._given_back_bytes -= size
 
     def hold(self, window: Window) -> None:
-        """Stop fetching one partition until :meth:`release`; others go on."""
-        self._held.add((window.topic, window.partition))
-        self._commands.put(lambda: self._quietly(self._consumer.pause, [TopicPartition(window.topic, window.partition)]))
+        """Stop fetching one partition until it was released as often as it was held; others go on."""
+        self._holds[window] += 1
+        self._held = frozenset(self._holds)
 
     def release(self, window: Window) -> None:
-        self._held.discard((window.topic, window.partition))
-        if not self._all_paused:
-            self._commands.put(lambda: self._quietly(self._consumer.resume, [TopicPartition(window.topic, window.partition)]))
+        self._holds[window] -= 1
+        if self._holds[window] <= 0:
+            del self._holds[window]
+        self._held = frozenset(self._holds)
 
     def drain(self) -> None:
         """Take nothing more; membership and commits go on until :meth:`stop`."""
@@ -131,48 +148,59 @@ class Source:
         """Commit what is done, leave the group, close. Records in flight will be delivered to the next owner."""
         if self._committer:
             self._committer.cancel()
-        self._stopping.set()
+        self._stopping = True
         self._room.set()
-        await asyncio.to_thread(self._thread.join)
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join)
 
     def lag(self) -> int:
-        """Records between what is committed or in hand and the end of the assigned partitions, as heard from the broker a second ago."""
+        """Records between what is done and the end of the assigned partitions, as the poll thread saw it a second ago."""
         return self._lag
 
-    def call_in_loop(self, call: Callable[..., None], *args: Any) -> None:
-        """Have the event loop call something; for callbacks that run in the poll thread."""
-        self._loop.call_soon_threadsafe(call, *args)
+    def oldest_ms(self) -> int | None:
+        """Broker time of the oldest record in hand, None where there is none."""
+        return min((at for w in self.windows.values() if (at := w.oldest_ms) is not None), default=None)
 
     async def _commit_forever(self) -> None:
         while True:
             await asyncio.sleep(self.settings.commit_interval_s)
-            self.commit_now()
+            found = [(w, o) for w in self.windows.values() if (o := w.committable) is not None and o != w.committed]
+            for window, offset in found:
+                window.committed = offset
+            if found:
+                self._commits.append(found)
 
-    def commit_now(self) -> None:
-        offsets = _offsets(self.windows.values())
-        if offsets:
-            self._commands.put(lambda: self._quietly(self._consumer.commit, offsets=offsets, asynchronous=True))
+    def _deliver(self, batch: Batch) -> None:
+        fresh: Batch = []
+        for item in batch:
+            message, window = item
+            size = size_of(message)
+            if window.deliver(message.offset(), size, message.timestamp()[1]):
+                fresh.append(item)
+            else:  # read again after a seek: it is in hand already
+                self.give_back(1, size)
+        if fresh:
+            self._on_records(fresh)
 
-    def _quietly(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """A call that a rebalance may overtake: the partition is gone, and with it the reason for the call."""
+    def _arrive(self, window: Window) -> None:
+        self.windows[window.topic, window.partition] = window
+
+    async def _let_go(self, windows: Sequence[Window], deadline: float) -> list[tuple[Window, int]]:
+        """Let the windows' work finish until the deadline, then retire them; returns what may be committed."""
         try:
-            call(*args, **kwargs)
-        except (KafkaException, RuntimeError) as error:
-            log.debug("overtaken by a rebalance", call=call.__name__, error=str(error))
-
-    # ---- the poll thread's side ------------------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        try:
-            self._consumer.subscribe(self.topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost_partitions)
-            while not self._stopping.is_set():
-                self._turn()
-            self._final_commit()
-        except BaseException as error:
-            self._failed = error
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic()) + 0.5):  # a grace: on_revoked keeps the deadline by itself
+                await self._on_revoked(windows, deadline)
+        except TimeoutError:
+            log.warning("revoked partitions were given up at the deadline", group=self.group, partitions=len(windows))
         finally:
-            self._consumer.close()
-            self._loop.call_soon_threadsafe(self._finish)
+            offsets = [(w, o) for w in windows if (o := w.committable) is not None]
+            for window in windows:
+                self.give_back(*window.retire())
+                self._holds.pop(window, None)
+                if self.windows.get((window.topic, window.partition)) is window:
+                    del self.windows[window.topic, window.partition]
+            self._held = frozenset(self._holds)
+        return offsets
 
     def _finish(self) -> None:
         if not self.finished.done():
@@ -181,58 +209,95 @@ class Source:
             else:
                 self.finished.set_result(None)
 
-    def _turn(self) -> None:
-        """Wait for room, then take what is there: the first record as soon as it comes, others only if they are here already."""
-        while not self._commands.empty():
-            self._commands.get()()
-        if time.monotonic() >= self._lag_due:
-            self._lag_due = time.monotonic() + 1
-            self._lag = self._measure_lag()
-        room = self._room_left()
-        if room <= 0:
-            self._room.clear()
-            if self._room_left() <= 0 and not self._all_paused and not self._room.wait(0.2):
-                # Pausing throws away what was prefetched, so it is not done for a moment's fullness.
-                self._pause_all()
-            self._handle([self._consumer.poll(0.05)])
-            return
-        if self._all_paused:
-            if room < self.settings.max_in_flight // 2:
-                self._handle([self._consumer.poll(0.02)])
-                return
-            self._resume_all()
-        first = self._consumer.poll(0.1)
-        if first is not None:
-            self._handle([first, *self._consumer.consume(min(room, 500) - 1, timeout=0)] if room > 1 else [first])
+    # ---- the poll thread's side ------------------------------------------------------------------------------------------
 
-    def _measure_lag(self) -> int:
-        total = 0
-        for (topic, partition), window in list(self.windows.items()):
+    def _run(self) -> None:
+        try:
+            self._consumer.subscribe(self.topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost_partitions)
+            while not self._stopping:
+                self._turn()
+        except BaseException as error:
+            self._failed = error
+        finally:
             try:
-                _, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
-            except (KafkaException, RuntimeError):
-                continue
-            if window.committable is not None and high > 0:
-                total += max(0, high - window.committable)
-        return total
+                self._consumer.close()  # revokes what is still assigned, which commits it
+            except Exception as error:
+                self._failed = self._failed or error
+            self._loop.call_soon_threadsafe(self._finish)
+
+    def _turn(self) -> None:
+        """Take what is there while there is room: the first record as soon as it comes, others only if they are here already."""
+        self._commit()
+        self._measure_lag()
+        room = self._room_left()
+        if room <= 0 and not self._full:
+            # Pausing throws away what was prefetched, so it is not done for a moment's fullness.
+            self._room.clear()
+            self._starved = True
+            self._full = self._room_left() <= 0 and not self._room.wait(0.2)
+            self._starved = False
+            room = self._room_left()
+        elif self._full and room >= self.settings.max_in_flight // 2:
+            self._full = False
+        self._pause()
+        if self._full or room <= 0:
+            self._hand_over([self._consumer.poll(0.02)])
+            return
+        first = self._consumer.poll(0.05)
+        if first is not None:
+            rest = self._consumer.consume(min(room, _AT_ONCE) - 1, timeout=0) if room > 1 else []
+            self._hand_over([first, *rest])
 
     def _room_left(self) -> int:
-        if self._draining:
-            return 0
-        if self._taken_bytes - self._given_back_bytes >= self.settings.max_in_flight_bytes:
+        if self._draining or self._taken_bytes - self._given_back_bytes >= self.settings.max_in_flight_bytes:
             return 0
         return self.settings.max_in_flight - (self._taken - self._given_back)
 
-    def _pause_all(self) -> None:
-        self._all_paused = True
-        self._quietly(self._consumer.pause, [TopicPartition(t, p) for t, p in self.windows])
+    def _pause(self) -> None:
+        """Let what is paused be what should be: everything while full, else what the loop holds."""
+        if self._full:
+            wanted = set(self._assigned)
+        elif self._held or self._paused:
+            held = self._held
+            wanted = {place for place, window in self._assigned.items() if window in held}
+        else:
+            return
+        if new := wanted - self._paused:
+            self._consumer.pause([TopicPartition(*place) for place in new])
+        if old := self._paused - wanted:
+            self._consumer.resume([TopicPartition(*place) for place in old])
+        self._paused = wanted
 
-    def _resume_all(self) -> None:
-        self._all_paused = False
-        self._quietly(self._consumer.resume, [TopicPartition(t, p) for t, p in self.windows if (t, p) not in self._held])
+    def _commit(self) -> None:
+        while self._commits:
+            # A window that was revoked meanwhile has committed already; what was meant for it would turn its next owner back.
+            mine = [(w, o) for w, o in self._commits.popleft() if self._assigned.get((w.topic, w.partition)) is w]
+            if mine:
+                self._consumer.commit(offsets=_offsets(mine), asynchronous=True)
 
-    def _handle(self, messages: Iterable[Message | None]) -> None:
+    def _committed(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        for p in partitions:
+            if (error or p.error) and (window := self._assigned.get((p.topic, p.partition))):
+                window.committed = None  # it was not: the next turn tries again, even without progress
+
+    def _measure_lag(self) -> None:
+        now = time.monotonic()
+        if now < self._lag_at + 1:
+            return
+        self._lag_at = now
+        total = 0
+        for (topic, partition), window in self._assigned.items():
+            try:
+                _, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
+            except KafkaException:
+                continue  # nothing was heard of it yet
+            if high > 0 and (done := window.committed) is not None:
+                total += max(0, high - done)
+        self._lag = total
+
+    def _hand_over(self, messages: Iterable[Message | None]) -> None:
         batch: Batch = []
+        size = 0
         for message in messages:
             if message is None:
                 continue
@@ -240,118 +305,132 @@ class Source:
             if error is not None:
                 self._trouble(message, error)
                 continue
-            window = self.windows.get((message.topic(), message.partition()))
+            window = self._assigned.get((message.topic(), message.partition()))
             if window is not None:
                 batch.append((message, window))
+                size += size_of(message)
         if batch:
             self._taken += len(batch)
-            self._taken_bytes += sum(size_of(m) for m, _ in batch)
+            self._taken_bytes += size
             self._loop.call_soon_threadsafe(self._deliver, batch)
-
-    def _deliver(self, batch: Batch) -> None:
-        fresh: Batch = []
-        for message, window in batch:
-            if window.deliver(message.offset(), size_of(message)):
-                fresh.append((message, window))
-            else:
-                self.give_back(1, size_of(message))
-        if fresh:
-            self._on_records(fresh)
 
     def _trouble(self, message: Message, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            # The offset we stand at was deleted while we were reading.
-            place = TopicPartition(message.topic(), message.partition())
-            window = self.windows.get((place.topic, place.partition))
-            low, _ = self._consumer.get_watermark_offsets(place, timeout=10)
-            self._on_lost(LostRange(place.topic, place.partition, (window.committable if window else None) or NO_OFFSET, low))
-            self._consumer.seek(TopicPartition(place.topic, place.partition, low))
+            self._range_lost(message.topic(), message.partition())
         elif error.fatal() or error.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED):
             raise KafkaException(error)
         else:
             log.warning("kafka", group=self.group, error=error.str(), retriable=error.retriable())
 
-    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _range_lost(self, topic: str, partition: int) -> None:
+        """Where we stand was deleted while we were reading: go on at the earliest, in a new window, since offsets may start anew."""
+        old = self._assigned.get((topic, partition))
+        if old is None:
+            return
+        low, _ = patiently(partial(self._consumer.get_watermark_offsets, TopicPartition(topic, partition), timeout=10))
+        new = self._assigned[topic, partition] = Window(topic, partition)
+        self._consumer.seek(TopicPartition(topic, partition, low))
+        stood = old.committed if old.committed is not None else -1
+        self._loop.call_soon_threadsafe(self._restart, old, new, LostRange(topic, partition, stood, low))
+
+    def _restart(self, old: Window, new: Window, lost: LostRange) -> None:
+        self.give_back(*old.retire())
+        self._arrive(new)
+        self._on_lost(lost)
+
+    # ---- rebalances, in the poll thread ----------------------------------------------------------------------------------
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if not partitions:
             return
         starts = []
-        for found in consumer.committed(partitions, timeout=30):
-            if found.error:
-                raise KafkaException(found.error)
-            low, high = consumer.get_watermark_offsets(TopicPartition(found.topic, found.partition), timeout=30)
+        for found in patiently(lambda: _committed(consumer, partitions)):
+            low, high = patiently(partial(consumer.get_watermark_offsets, TopicPartition(found.topic, found.partition), timeout=10))
             if found.offset < 0:
                 offset = OFFSET_BEGINNING
             elif found.offset < low or found.offset > high:
                 # Below: retention was quicker than we. Above: the topic was made anew. Either way something is not there any more.
-                self._on_lost(LostRange(found.topic, found.partition, found.offset, low))
+                self._loop.call_soon_threadsafe(self._on_lost, LostRange(found.topic, found.partition, found.offset, low))
                 offset = low
             else:
                 offset = found.offset
             starts.append(TopicPartition(found.topic, found.partition, offset))
-            self.windows[found.topic, found.partition] = Window(found.topic, found.partition)
+            window = self._assigned[found.topic, found.partition] = Window(found.topic, found.partition)
+            window.committed = found.offset if found.offset >= 0 else None
+            self._loop.call_soon_threadsafe(self._arrive, window)
         consumer.incremental_assign(starts)
-        if self._all_paused:
-            self._pause_all()
 
-    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """One deadline for all: what must finish has until then, the rest is delivered to the next owner again."""
-        windows = [w for p in partitions if (w := self.windows.pop((p.topic, p.partition), None))]
-        self._held -= {(p.topic, p.partition) for p in partitions}
-        deadline = time.monotonic() + self.settings.revoke_deadline_s
-        finishing = asyncio.run_coroutine_threadsafe(self._let_go(windows, deadline), self._loop)
-        try:
-            offsets = finishing.result(timeout=self.settings.revoke_deadline_s + 1)
-        except FutureTimeout:
-            finishing.cancel()
-            log.warning("revoked partitions were given up at the deadline", group=self.group, partitions=len(partitions))
-            offsets = []
+        offsets = self._let_go_within(partitions, self.settings.revoke_deadline_s)
         if offsets:
-            self._quietly(consumer.commit, offsets=offsets, asynchronous=False)
+            try:
+                consumer.commit(offsets=_offsets(offsets), asynchronous=False)
+            except KafkaException as error:
+                log.warning("not committed; the next owner will see some records again", group=self.group, error=error.args[0].str())
         consumer.incremental_unassign(partitions)
 
-    async def _let_go(self, windows: list[Window], deadline: float) -> list[TopicPartition]:
-        await self._on_revoked(windows, deadline)
-        offsets = _offsets(windows)
-        for window in windows:
-            self.give_back(*window.retire())
-        return offsets
-
-    def _lost_partitions(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_lost_partitions(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Taken away without asking (we were too late, or a zombie): others own them already, so nothing may be committed."""
-        windows = [w for p in partitions if (w := self.windows.pop((p.topic, p.partition), None))]
-        log.warning("partitions lost", group=self.group, partitions=[(p.topic, p.partition) for p in partitions])
-        finishing = asyncio.run_coroutine_threadsafe(self._let_go(windows, time.monotonic()), self._loop)
-        try:
-            finishing.result(timeout=2)
-        except FutureTimeout:
-            finishing.cancel()
+        log.warning("partitions lost", group=self.group, partitions=[f"{p.topic}/{p.partition}" for p in partitions])
+        self._let_go_within(partitions, 0.0)
         consumer.incremental_unassign(partitions)
 
-    def _final_commit(self) -> None:
-        offsets = _offsets(self.windows.values())
-        if offsets:
-            self._quietly(self._consumer.commit, offsets=offsets, asynchronous=False)
-
-    def _committed(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        for p in partitions:
-            if error or p.error:
-                # Not committed after all: forget that it was, so that the next turn tries again even without progress.
-                window = self.windows.get((p.topic, p.partition))
-                if window:
-                    window.committed = None
+    def _let_go_within(self, partitions: list[TopicPartition], seconds: float) -> list[tuple[Window, int]]:
+        windows = [w for p in partitions if (w := self._assigned.pop((p.topic, p.partition), None))]
+        self._paused -= {(p.topic, p.partition) for p in partitions}
+        finishing = asyncio.run_coroutine_threadsafe(self._let_go(windows, time.monotonic() + seconds), self._loop)
+        try:
+            return finishing.result(timeout=seconds + 1)
+        except FutureTimeout:
+            # Something blocks the loop itself. It will find the windows retired when it comes back; nothing of theirs is committed.
+            log.error("the event loop does not turn; partitions are given up without it", group=self.group, partitions=len(windows))
+            return []
 
 
 def size_of(message: Message) -> int:
     """Bytes that a record is counted with."""
-    return len(message.value() or b"") + 64
+    return len(message) + 64
 
 
-def _offsets(windows: Iterable[Window]) -> list[TopicPartition]:
-    """What is new to commit, noted as committed."""
-    out = []
-    for window in list(windows):
-        offset = window.committable
-        if offset is not None and offset != window.committed:
-            window.committed = offset
-            out.append(TopicPartition(window.topic, window.partition, offset))
-    return out
+def _offsets(found: Iterable[tuple[Window, int]]) -> list[TopicPartition]:
+    return [TopicPartition(w.topic, w.partition, o) for w, o in found]
+
+
+def _committed(consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
+    found: list[TopicPartition] = consumer.committed(partitions, timeout=10)
+    for place in found:
+        if place.error:
+            raise KafkaException(place.error)
+    return found
+
+
+def patiently(call: Callable[[], T], seconds: float = 30) -> T:
+    """Ask the broker until it answers: a coordinator or leader may be moving or starting. Raises ``KafkaException`` after the given time."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return call()
+        except KafkaException as error:
+            if error.args[0].code() not in _OF_THE_MOMENT or time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
+def _consumer_config(settings: StreamSettings, group: str) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "group.id": group,
+        "group.protocol": settings.group_protocol,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "fetch.message.max.bytes": settings.max_record_bytes * 10,
+        "queued.max.messages.kbytes": 16 << 10,
+        "fetch.wait.max.ms": 100,
+        "max.poll.interval.ms": 300_000,
+        "log_level": 0,
+    }
+    if settings.group_protocol == "classic":
+        config |= {"partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": 10_000}
+    return config

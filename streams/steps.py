@@ -39,13 +39,17 @@ class Output:
 
     topic: str
     key: bytes | None
-    value: bytes
-    event_id: str
+    value: bytes | None
+    event_id: str = ""
     tenant: str = ""
+    own_headers: tuple[tuple[str, bytes], ...] | None = None
+    """Of a record that goes on as it came (into a retry tier)."""
 
     @property
     def headers(self) -> list[tuple[str, bytes]]:
         """What readers use without decoding: sinks the id, schedulers the tenant."""
+        if self.own_headers is not None:
+            return list(self.own_headers)
         return [("millrace-event-id", self.event_id.encode()), ("millrace-tenant", self.tenant.encode())]
 
 
@@ -95,7 +99,7 @@ def _pack(outputs: Sequence[Output], **more: str) -> bytes:
                 {
                     "topic": o.topic,
                     "key": base64.b64encode(o.key or b"").decode(),
-                    "value": base64.b64encode(o.value).decode(),
+                    "value": base64.b64encode(o.value or b"").decode(),
                     "event_id": o.event_id,
                     "tenant": o.tenant,
                 }
@@ -125,7 +129,10 @@ def recorded(store: ObjectStore, codec: Codec, source: Any, stage: str, round: i
     if about.get("mode") != "reuse":
         return None
     body = claimed(store, recorded_key(source, stage, round, about.get("parent", "")))
-    return None if body is None else record(store, source, stage, round, _adopt(codec, _unpack(body), source, stage, round), "")
+    if body is None:
+        return None
+    adopted = _adopt(codec, _unpack(body), source, stage, round)
+    return record(store, source, stage, round, settle_verdict(store, codec, adopted, encode(codec, adopted)), "")
 
 
 def record(store: ObjectStore, source: Any, stage: str, round: int, outputs: Sequence[Output], code_version: str) -> list[Output]:
@@ -134,7 +141,7 @@ def record(store: ObjectStore, source: Any, stage: str, round: int, outputs: Seq
     return _unpack(body)
 
 
-def _adopt(codec: Codec, outputs: Sequence[Output], source: Any, stage: str, round: int) -> list[Output]:
+def _adopt(codec: Codec, outputs: Sequence[Output], source: Any, stage: str, round: int) -> list[Record]:
     """A parent run's outputs as this run's own: other ids, and no usage, since a call is billed in the run that made it."""
     adopted: list[Record] = []
     ordinals: dict[str, int] = {}
@@ -151,7 +158,7 @@ def _adopt(codec: Codec, outputs: Sequence[Output], source: Any, stage: str, rou
             tenant=source.tenant, run=source.run, request=source.request_id, stage=stage, round=round, kind=name, ordinal=ordinal
         )
         adopted.append(replace(found, run=source.run, event_id=event, usage_events=getattr(source, "usage_events", 0)))  # type: ignore[arg-type]
-    return encode(codec, adopted)
+    return adopted
 
 
 def settle_verdict(store: ObjectStore, codec: Codec, records: Sequence[Record], outputs: list[Output]) -> list[Output]:

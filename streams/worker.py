@@ -8,14 +8,17 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from streams.admin import check_topics
 from streams.batch import BatchRunner, BatchStage
 from streams.codec import Codec
 from streams.contract import Stage, Writer, problems
 from streams.objects import ObjectStore
 from streams.producer import AckedProducer
 from streams.registry import Registry
-from streams.runner import Shared, StageRunner, UnsafeStage
+from streams.runner import StageRunner, UnsafeStage, topics_of
 from streams.settings import StreamSettings
+from streams.step import Shared
+from streams.topics import CATALOGUE, Topic
 
 log = structlog.get_logger()
 
@@ -31,14 +34,18 @@ async def run_worker(
 ) -> None:
     """Run the stages until ``stop`` is set or, where none is given, SIGTERM or SIGINT comes; the second signal ends at once.
 
-    Topics must exist and schemas be registered. Raises :class:`~streams.runner.UnsafeStage` with all that is wrong with the declarations,
-    or what made a stage's going on impossible: then all of them stop, so that whoever supervises sees it.
+    Raises before anything starts: :class:`~streams.runner.UnsafeStage` with all that is wrong with the declarations,
+    :class:`~streams.admin.BrokerUnreachable`, :class:`~streams.admin.TopicsMissing`, or ``Transient`` where the registry does not answer. Later:
+    what made a stage's going on impossible; then all of them stop, so that whoever supervises sees it.
     """
-    if found := [p for s in stages if isinstance(s, Stage) for p in problems(s)]:
+    if found := _problems(stages):
         raise UnsafeStage("; ".join(found))
+    topics = list(dict.fromkeys(t for s in stages for t in needed(s)))
+    await asyncio.to_thread(check_topics, settings, topics)
     if stop is None:
         stop = _stopped_by_signals()
     registry = Registry(settings.registry_url)
+    await asyncio.to_thread(registry.register, topics)  # so that encoding never asks in the loop's time
     producer = AckedProducer(settings)
     shared = Shared(settings, Codec(registry), producer, objects, Writer(), name)
     runners: list[StageRunner | BatchRunner] = [StageRunner(s, shared) if isinstance(s, Stage) else BatchRunner(s, shared) for s in stages]
@@ -56,6 +63,20 @@ async def run_worker(
         left = await producer.close()
         if left:
             log.error("records not delivered before the end; their inputs are not committed and will be delivered again", records=left)
+
+
+def needed(stage: Stage | BatchStage) -> list[Topic]:
+    """Every topic that must exist for a stage to run."""
+    if isinstance(stage, Stage):
+        return topics_of(stage)
+    return list(dict.fromkeys([*stage.reads, *(CATALOGUE[n] for n in ("dead.letters", "metrics.recorded", "audit.recorded"))]))
+
+
+def _problems(stages: Sequence[Stage | BatchStage]) -> list[str]:
+    found = [p for s in stages if isinstance(s, Stage) for p in problems(s)]
+    names = [s.name for s in stages]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    return found + [f"stage {n}: declared twice in one worker" for n in twice]
 
 
 def _stopped_by_signals() -> asyncio.Event:

@@ -36,6 +36,9 @@ from infra.embedded.registry import Registry, RegistrySettings
 
 SERVICES = ("kafka", "clickhouse", "registry")
 
+# Kafka takes a comma for the end of a folder's name and a backslash for an escape, the engine ? for settings and the others for patterns.
+_UNUSABLE = frozenset(",\\?*{}[]'\"\n\r")
+
 
 class StackError(Exception):
     """The stack cannot run here; the message says why and what to do."""
@@ -231,6 +234,11 @@ class Supervisor:
         return self._endpoints
 
     def _take_folder(self) -> None:
+        if bad := set(str(self.data)) & _UNUSABLE:
+            listed = " ".join(sorted(map(repr, bad)))
+            raise StackError(
+                f"the data folder {self.data} cannot be used: its path contains {listed}, which Kafka or the ClickHouse engine reads as a sign"
+            )
         try:
             self.data.mkdir(parents=True, exist_ok=True)
             held = (self.data / "lock").open("a+")

@@ -123,7 +123,7 @@ def validate(
     """Prove an application in the sandbox: static checks, types, build, browser, behaviour, database. Exit code 1 where it is rejected."""
     from processors.toolchain import project
     from processors.toolchain.node import Toolchain, ToolchainError
-    from processors.validate import validate as prove
+    from processors.validate.validator import validate as prove
 
     quiet_logs()
     try:

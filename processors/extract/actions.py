@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 
 from processors.extract.geometry import Box, area, holds, overlap, union
 from processors.extract.reading import Line
@@ -19,8 +20,10 @@ TYPING_GAP = 0.9  # seconds without a new letter that end typing
 AFTERMATH = 0.3  # seconds after a scroll in which things still settle
 DWELL = 0.09  # seconds that the cursor must have rested before an answer can be one to a click
 ANSWER = 0.03  # seconds by which a click comes before the first frame that shows its effect
+STAYS = (0.3, 0.2)  # seconds that a cursor rests in all, and after the answer: less is a pause on its way
 STILL = 2.5  # pixels within which a cursor counts as resting
 LARGE = 0.02  # part of the picture that changes on more than a hint
+SAME_TEXT = 0.75  # likeness from which a text counts as the one read before, a little otherwise
 BURST_GAP = 0.12  # seconds without change that end one answer
 
 
@@ -161,8 +164,10 @@ def _typing(scene: _Scene) -> list[Action]:
             groups.append([m])
     out: list[Action] = []
     for group in groups:
-        start, end = group[0].t, group[-1].t
         boxes = [b for b in map(_main, group) if b is not None]
+        if _is_ring(boxes[0], group[0], carets) and len(group) > 1:  # the field took the focus first
+            group, boxes = group[1:], boxes[1:]
+        start, end = group[0].t, group[-1].t
         region = union(boxes)
         rest = _rest_at(scene, start)
         if scene.has_cursor and rest is not None and (start - rest.start < DWELL or start >= rest.end):
@@ -170,12 +175,38 @@ def _typing(scene: _Scene) -> list[Action]:
         caret = any(overlap(_around(c, 24), region) and start - 2.0 <= t <= end + 1.2 for t, c in carets if c)
         if not caret and not _grows(boxes):
             continue
-        text = _typed_text(scene, region, start, end)
+        if not caret and boxes[0][2] > 160 or _is_ring(boxes[0], group[0], carets):
+            continue
+        if len(group) == 1 and not _at_caret(boxes[0], start, carets):
+            continue
+        text = _typed_text(scene, _letters_only(boxes), start, end)
         if not any(c.isalnum() or c == "•" for c in text):
             continue
         at = (rest.x, rest.y) if rest else (None, None)
         out.append(Action(round(start - ANSWER, 3), "type", end, *at, text=text, region=region, confidence=0.95 if caret else 0.7))
     return out
+
+
+def _is_ring(box: Box, m: Moment, carets: list[tuple[float, Box | None]]) -> bool:
+    """Whether a wide change is a field taking the focus (its frame), not its text being replaced: no text cursor stood in it before."""
+    if box[2] <= 96:
+        return False
+    before = any(c is not None and overlap(_around(c, 8), box) and m.t - 3.0 <= t < m.t for t, c in carets)
+    return not before
+
+
+def _at_caret(box: Box, t: float, carets: list[tuple[float, Box | None]]) -> bool:
+    """Whether a text cursor stood at a single change, just before or after it."""
+    return any(c is not None and overlap(_around(box, 8), c) and t - 2.0 <= when <= t + 1.5 for when, c in carets)
+
+
+def _letters_only(boxes: list[Box]) -> Box:
+    """Where letters appeared: without what was cleared by the first of them, where more followed."""
+    narrow = [b for b in boxes if b[2] <= 64]
+    if len(boxes) > 1 and len(narrow) >= len(boxes) - 1:
+        first = boxes[0]
+        return union([*narrow, (narrow[0][0], first[1], 1, first[3])]) if boxes[0][2] > 64 else union(boxes)
+    return union(boxes)
 
 
 def _main(m: Moment) -> Box | None:
@@ -204,16 +235,16 @@ def _around(box: Box, by: int) -> Box:
 
 
 def _typed_text(scene: _Scene, region: Box, start: float, end: float) -> str:
-    """What stands in the field after typing, less what stood there before and still does."""
+    """What stands where letters appeared, less what stood there before and still does."""
     before = _screen_before(scene, start)
     after = _screen_after(scene, end)
     if after is None:
         return ""
-    new = _field_text(after.lines, region)
-    old = _field_text(before.lines, region) if before is not None else ""
+    new = _text_at(after.lines, region)
+    old = _text_at(before.lines, region) if before is not None else ""
     if dots(new):
         return "•" * len(new.replace(" ", ""))
-    if new == old:
+    if new == old or old and region[2] > 96 and SequenceMatcher(None, new, old).ratio() >= SAME_TEXT:
         return ""
     if old and new.startswith(old):
         return new[len(old) :].strip()
@@ -226,14 +257,16 @@ def dots(text: str) -> bool:
     return len(bare) >= 2 and all(c in "•●∙·.*○◦°⚫⬤" for c in bare)
 
 
-def _field_text(lines: Sequence[Line], region: Box) -> str:
-    inside = []
+def _text_at(lines: Sequence[Line], region: Box) -> str:
+    """The characters of all lines that stand in a region, give or take a few pixels."""
+    x0, x1 = region[0] - 5, region[0] + region[2] + 5
+    found: list[tuple[int, int, str]] = []
     for line in lines:
         x, y, w, h = line.box
-        middle = y + h / 2
-        if region[1] - 4 <= middle <= region[1] + region[3] + 4 and x < region[0] + region[2] + 8 and region[0] - 24 < x + w:
-            inside.append(line)
-    return " ".join(line.text for line in sorted(inside, key=lambda i: (round(i.box[1] / 12), i.box[0]))).strip()
+        if not (region[1] - 5 <= y + h / 2 <= region[1] + region[3] + 5 and x < x1 and x0 < x + w):
+            continue
+        found.append((round((y + h / 2) / 12), x, "".join(g.char for g in line.reading.glyphs if x0 <= x + g.x <= x1).strip()))
+    return " ".join(text for _, _, text in sorted(found)).strip()
 
 
 def _screen_before(scene: _Scene, t: float) -> Screen | None:
@@ -250,12 +283,16 @@ def _clicks(scene: _Scene, scrolls: list[Action], typed: list[Action]) -> list[A
     out: list[Action] = []
     times = [m.t for m in scene.moments]
     for rest in scene.rests:
+        if rest.end - rest.start < STAYS[0] and rest.end < scene.duration:
+            continue
+        if rest.start == 0 and len(scene.rests) > 1:
+            continue  # nothing was done yet: a page that is still loading
         first, last = bisect_left(times, rest.start - 0.5), bisect_left(times, rest.end - 0.001)
         bursts = _bursts([m for m in scene.moments[first:last] if (m.change.boxes or m.change.caret) and scene.free(m.t)])
         busy = [a for a in scrolls + typed if rest.start <= a.t <= rest.end]
         for burst in bursts:
             onset = next((m for m in burst if m.t >= rest.start + DWELL), None)
-            if onset is None or (rest.end < scene.duration and onset.t > rest.end - 0.02):
+            if onset is None or (rest.end < scene.duration and onset.t > rest.end - STAYS[1]):
                 continue
             if any(a.end < onset.t for a in busy):  # after scrolling or typing in the same place: a key, or what the scroll set off
                 break
@@ -298,7 +335,7 @@ def _evidence(answer: list[Moment], rest: Rest, hovering: bool, scene: _Scene) -
 
 
 def _same_field(caret: Box, rest: Rest) -> bool:
-    return abs(caret[1] + caret[3] / 2 - rest.y) < 40
+    return abs(caret[1] + caret[3] / 2 - rest.y) < 100
 
 
 def _blinked(m: Moment, scene: _Scene) -> bool:

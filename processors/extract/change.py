@@ -13,6 +13,7 @@ BLOCK = 16
 PIXEL = 22  # grey levels by which a pixel must change
 PIXELS = 3  # so many of them in a block make it a changed one (three pixels of a thin letter are enough)
 TINT = 3  # or a mean change of so many grey levels: a row tinted under the cursor
+TIGHT = 160  # changes of up to so many blocks are given to the pixel: where letters appear matters
 IDENTICAL = 400  # sum of grey levels under which two frames are the same
 SMALL = 2  # components of up to so many blocks must also change clearly: the rest is a codec refining its picture
 CLEAR = (48, 4)  # so many grey levels in so many pixels
@@ -23,7 +24,8 @@ RESTLESS = (0.6, 0.15)  # a block that changes in more than this share of frames
 
 @dataclass(frozen=True)
 class Change:
-    """What differs from the frame before. ``boxes`` are content, in whole blocks; ``share`` is their part of the picture.
+    """What differs from the frame before. ``boxes`` are content, largest first, small ones to the pixel, others in whole blocks; ``share`` is
+    their part of the picture.
 
     ``caret`` is the box of a blinking text cursor, where that is all that changed; ``restless`` whether something changed in
     restless regions alone.
@@ -56,14 +58,21 @@ class Gate:
 
     def blocks(self, difference: np.ndarray) -> np.ndarray:
         """Changed blocks, bool ``(rows, columns)``."""
-        down, right = self.rows * BLOCK - self.height, self.columns * BLOCK - self.width
+        out = np.zeros((self.rows, self.columns), bool)
+        touched = np.flatnonzero(difference.max(axis=1) >= TINT)
+        if not touched.size:
+            return out
+        first, last = int(touched[0]) // BLOCK, int(touched[-1]) // BLOCK + 1
+        difference = difference[first * BLOCK : last * BLOCK]  # a cursor touches a tenth of the picture's rows
+        down, right = (last - first) * BLOCK - difference.shape[0], self.columns * BLOCK - self.width
         if down or right:
             difference = cv2.copyMakeBorder(difference, 0, down, 0, right, cv2.BORDER_REPLICATE)
         _, strong = cv2.threshold(difference, PIXEL, 255, cv2.THRESH_BINARY)
-        size = (self.columns, self.rows)
+        size = (self.columns, last - first)
         counts = cv2.resize(strong, size, interpolation=cv2.INTER_AREA)
         means = cv2.resize(difference, size, interpolation=cv2.INTER_AREA)
-        return np.asarray((counts >= PIXELS) | (means >= TINT))
+        out[first:last] = (counts >= PIXELS) | (means >= TINT)
+        return out
 
     def content(self, difference: np.ndarray, step: float) -> Change:
         """What of a difference is content, after the cursor's places were cleared in it. ``step`` is the time since the frame before."""
@@ -83,6 +92,8 @@ class Gate:
         caret = self._caret(difference, boxes)
         if caret is not None:
             return Change((), 0.0, caret, lively)
+        if len(boxes) <= 4 and boxes[0][2] * boxes[0][3] <= TIGHT * BLOCK * BLOCK:
+            boxes = tuple(_tight(difference, b) for b in boxes)
         return Change(boxes, float(changed.mean()), None, lively)
 
     def rest(self, step: float) -> None:
@@ -110,6 +121,16 @@ class Gate:
         if wide > 3 or not 9 <= high <= 48 or strong[rows[0] : rows[-1] + 1].any(axis=1).mean() < 0.9:
             return None
         return x + int(columns[0]), y + int(rows[0]), wide, high
+
+
+def _tight(difference: np.ndarray, box: Box) -> Box:
+    """The part of a box in which pixels really changed; the box itself where the change is a faint tint."""
+    x, y, w, h = box
+    strong = difference[y : y + h, x : x + w] > PIXEL
+    rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
+    if not rows.size:
+        return box
+    return x + int(columns[0]), y + int(rows[0]), int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1
 
 
 def _clear(difference: np.ndarray, box: Box) -> bool:

@@ -211,7 +211,13 @@ class Tracker:
         near = (x - 4, y - 4, self.width + 8, self.height + 8)
         if self.last is not None and not any(_touch(near, b) for b in changed):
             return self.last
-        sight = self._within(luma, x - REACH, y - REACH, x + self.width + REACH, y + self.height + REACH, ASTRAY_NEAR)
+        x0, y0, x1, y1 = x - REACH, y - REACH, x + self.width + REACH, y + self.height + REACH
+        about = [b for b in changed if _touch(b, (x0, y0, x1 - x0, y1 - y0))]
+        if about:  # it came to where something changed
+            x0, y0 = max(x0, min(b[0] for b in about) - 6), max(y0, min(b[1] for b in about) - 6)
+            x1, y1 = min(x1, max(b[0] + b[2] for b in about) + 6), min(y1, max(b[1] + b[3] for b in about) + 6)
+            x0, y0, x1, y1 = min(x0, x - 3), min(y0, y - 3), max(x1, x + self.width + 3), max(y1, y + self.height + 3)
+        sight = self._within(luma, x0, y0, x1, y1, ASTRAY_NEAR)
         if sight is None:
             sight = self._anywhere(luma, changed)
         self.last = sight

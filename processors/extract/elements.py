@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from processors.extract import navigation, tables
 from processors.extract.geometry import Box, area, centre, covered, grown, holds, inside, iou, overlap, union
 from processors.extract.marks import Mark, marks, rules
+from processors.extract.outlines import open_frames, ticked
+from processors.extract.pixels import gradient
 from processors.extract.reading import Line
 from processors.extract.regions import Region
 from processors.extract.style import Look, coloured_runs
@@ -59,7 +60,8 @@ def find(image: np.ndarray, texts: Sequence[Text], found: Sequence[Region]) -> l
     """All elements of a screen, in reading order."""
     page = _Page(image, texts, found)
     grids = [Element("table", box, "", 0.6) for box in page.tables]
-    boxes = _without_doubles([e for r in found if (e := _from_region(page, r)) is not None])
+    ticks = [Element("radio" if disc else "checkbox", box, "", 0.65, checked=True) for box, disc in page.ticks]
+    boxes = _without_doubles([*(e for r in page.regions if (e := _from_region(page, r)) is not None), *ticks])
     controls = [e for e in boxes if e.kind != "card"]
     bars = _bars(page, controls)
     taken = {i for e in (*controls, *bars) for i in e.lines}
@@ -73,15 +75,18 @@ class _Page:
     """What rules ask about a screen again and again."""
 
     def __init__(self, image: np.ndarray, texts: Sequence[Text], found: Sequence[Region]) -> None:
-        self.image, self.texts, self.regions = image, texts, found
+        self.image, self.texts = image, texts
+        self.rules = rules(image)
+        found = [*found, *open_frames(image, self.rules, found)]
+        self.regions = found
         self.height, self.width = image.shape[:2]
         sizes = sorted((t.look.font_size, len(t.text)) for t in texts if t.look.font_size < 40)
         letters = [size for size, count in sizes for _ in range(count)]
         self.body_size = float(np.median(letters)) if letters else 14.0
         inks = [t.ink for t in texts]
-        self.rules = rules(image)
+        self.ticks = ticked(image)
         self.marks = marks(image, inks, found)
-        self.tables = tables.find(inks, self.rules, [r.box for r in found])
+        self.tables = [t for t in tables.find(inks, self.rules, [r.box for r in found]) if self.bar(t) is None]
         self.rows = tables.in_rows(inks)
         self.row_of = {i: n for n, row in enumerate(self.rows) for i in row}
         order = sorted(range(len(found)), key=lambda i: area(found[i].box))
@@ -114,6 +119,10 @@ class _Page:
                 return r.box
         return None
 
+    def top_bar(self, box: Box) -> bool:
+        found = self.bar(box)
+        return found is not None and found[2] >= 0.6 * self.width
+
 
 def _from_region(page: _Page, r: Region) -> Element | None:
     x, y, w, h = r.box
@@ -124,13 +133,17 @@ def _from_region(page: _Page, r: Region) -> Element | None:
         return _tick(page, r)
     if w < 20 or h < 15 or h > 0.6 * page.height or w > 0.98 * page.width:
         return None
-    text = " ".join(page.texts[i].text for i in lines)
+    text = " ".join(page.texts[i].text for i in lines if centre(page.texts[i].ink)[1] > y + 8 or h < 24)
 
     def made(kind: str, confidence: float) -> Element:
         return Element(kind, r.box, text, confidence, r.fill, r.border, r.radius, tuple(lines))
 
     if h <= 72 and any(covered(r.box, t) > 0.9 and (w > 0.7 * t[2] or _cell(page, r)) for t in page.tables):
         return None
+    if _label_of_row(page, r):
+        return None
+    if 24 <= h <= 72 and w > 300 and w > 6 * h and r.border is not None and _opens(page, r) and (lines or page.children(r)):
+        return made("button", 0.6)
     if h <= 72 and 0 < len(lines) <= 2 and len(text) <= 40 and _centred(page, r, lines):
         if h <= 23 and (r.radius >= h // 2 - 3 or vivid(r.fill) >= 40) or h < 18:
             return None  # a badge
@@ -139,9 +152,7 @@ def _from_region(page: _Page, r: Region) -> Element | None:
         return made("select" if _chevron(page, r, lines) else "input", 0.75)
     if h <= 60 and len(lines) == 1 and far(r.fill, r.outside) > 40 and vivid(r.fill) > VIVID and w <= 400:
         return made("link", 0.55)
-    if 28 <= h <= 72 and w > 300 and lines and (r.border is not None) and _opens(page, r):
-        return made("button", 0.5)
-    if not lines and 22 <= w <= 64 and 22 <= h <= 64 and page.marks_in(r.box) and not _beside_text(page, r.box):
+    if not lines and 22 <= w <= 64 and 22 <= h <= 64 and not any(inside(box, r.box, 1) for box, _ in page.ticks) and page.marks_in(r.box) and not _beside_text(page, r.box):
         return made("button", 0.5)
     if h > 72 and w > 100 and (lines or page.children(r)):
         return made("card", 0.5)
@@ -176,6 +187,7 @@ def _is_field(page: _Page, r: Region, lines: list[int]) -> bool:
         return False  # code
     if any(abs(o.box[0] - x) <= 3 and abs(o.box[2] - w) <= 6 and -3 <= o.box[1] - y - h <= 3 and o.box[3] > h for o in page.regions if o is not r):
         return False  # the head of a card
+    lines = [i for i in lines if centre(page.texts[i].ink)[1] > y + 8]  # not the label in its frame
     if h <= 72:
         return len(lines) <= 1 and (not lines or page.texts[lines[0]].ink[0] - x <= max(24, 0.2 * w)) and w >= 1.6 * h
     return h <= 0.5 * page.height and len(lines) <= 6 and r.border is not None and w >= 150 and r.solidity > 0.9 and not page.marks_in(r.box)[3:]
@@ -213,6 +225,16 @@ def _like_a_link(page: _Page, r: Region, lines: list[int]) -> bool:
     return vivid(colour) >= VIVID and vivid(r.fill) < 30 and (r.border is None or vivid(r.border) < 30)
 
 
+def _label_of_row(page: _Page, r: Region) -> bool:
+    """A filled label at the left end of a row: part of the row, not a button of its own."""
+    x, y, w, h = r.box
+    around = [o for o in page.regions if o is not r and inside(r.box, o.box, 1)]
+    if not around:
+        return False
+    row = min(around, key=lambda o: area(o.box))
+    return row.box[3] <= 1.8 * h and row.box[2] > 4 * w and x - row.box[0] <= 14 and row.border is not None
+
+
 def _opens(page: _Page, r: Region) -> bool:
     """A row with a mark at its right end: what opens and closes on a click."""
     x, y, w, h = r.box
@@ -234,16 +256,17 @@ def _beside_text(page: _Page, box: Box) -> bool:
 def _bars(page: _Page, controls: list[Element]) -> list[Element]:
     """Entries of navigation bars, tab rows and side menus."""
     held = {i for e in controls for i in e.lines}
-    free = [i for i in range(len(page.texts)) if i not in held and not page.in_table(page.texts[i].ink)]
+    free = [i for i in range(len(page.texts)) if not page.in_table(page.texts[i].ink)]
     inks = [page.texts[i].ink for i in free]
     icons = [m.box for m in page.marks if m.box[2] <= 34 and m.box[3] <= 34 and not any(covered(m.box, e.box) > 0.8 for e in controls)]
     out = []
-    for entry in navigation.across(inks, icons, page.width, [r.box for r in page.regions]):
+    wordy = [sum(c.isalpha() for c in page.texts[i].text) > 1.5 * sum(c.isdigit() for c in page.texts[i].text) for i in free]
+    for entry in navigation.across(inks, wordy, icons, page.width, [r.box for r in page.regions]):
         out.append(_entry(page, entry, free, 0.6))
     active = [e.box for e in controls if e.kind in ("link", "button")] + [r.box for r in page.regions if r.box[3] <= 64]
     for entry in navigation.down(inks, icons, active, page.width, page.height, [r.box for r in page.regions]):
         out.append(_entry(page, entry, free, 0.55))
-    return _without_doubles(out)
+    return _without_doubles([e for e in out if not held.intersection(e.lines)])
 
 
 def _entry(page: _Page, entry: navigation.Entry, free: list[int], confidence: float) -> Element:
@@ -255,7 +278,7 @@ def _entry(page: _Page, entry: navigation.Entry, free: list[int], confidence: fl
 
 def _from_text(page: _Page, index: int, t: Text) -> list[Element]:
     look = t.look
-    letters = sum(c.isalpha() for c in t.text)
+    letters = sum(c.isalpha() for c in t.text) if look.family != "mono" and not t.text.endswith((",", ";", "{", "(")) else 0
     alone = len(page.rows[page.row_of[index]]) == 1
     table = page.in_table(t.ink)
     big = look.font_size >= 1.25 * page.body_size and look.font_size >= 16
@@ -272,7 +295,7 @@ def _from_text(page: _Page, index: int, t: Text) -> list[Element]:
         return []
     out = []
     for text, box, colour in coloured_runs(page.image, t.line, look):
-        if not _link_colour(colour) or text.isupper() and len(text) > 3 and not table or sum(c.isalnum() for c in text) < 1:
+        if not _link_colour(colour) or text.isupper() and len(text) > 3 and not table or sum(c.isalpha() for c in text) < 2:
             continue
         out.append(Element("link", (box[0], look.box[1], box[2], look.box[3]), text, 0.6, lines=(index,)))
     return out
@@ -281,7 +304,7 @@ def _from_text(page: _Page, index: int, t: Text) -> list[Element]:
 def _link_colour(colour: Colour) -> bool:
     """Blue to violet, or any colour strong enough that plain text seldom has it."""
     b, g, r = colour
-    return vivid(colour) >= VIVID and (b >= g >= r - 12 or b > r and b - min(r, g) >= VIVID) or vivid(colour) >= 150 and r > b
+    return vivid(colour) >= VIVID and (b >= g >= r - 12 or b > r and b - min(r, g) >= VIVID) or vivid(colour) >= 100
 
 
 def _heading_box(page: _Page, index: int, t: Text) -> Box:
@@ -293,7 +316,7 @@ def _heading_box(page: _Page, index: int, t: Text) -> Box:
     beside = [page.texts[i].ink for i in page.row_of and page.rows[page.row_of[index]] if i != index]
     beside += [r.box for r in page.regions if r.box[1] < y + h and y < r.box[1] + r.box[3] and r.box[3] < 80 and not inside(t.ink, r.box, 2)]
     beside += [m.box for m in page.marks if m.box[1] < y + h and y < m.box[1] + m.box[3] and m.box[3] < 60]
-    if any(b[0] >= x + w - 4 and b[0] < right for b in beside):
+    if any(b[0] >= x + w - 4 and b[0] < right and b[0] - x - w > 48 for b in beside):
         return t.look.box
     same_left = [b[0] + b[2] for b in [*(r.box for r in page.regions), *page.tables, *page.rules] if abs(b[0] - x) <= 4 and b[2] > w and b[0] + b[2] <= right]
     end = max(same_left) if same_left else right - max(0, min(x - around[0], 48))
@@ -308,15 +331,17 @@ def _icons(page: _Page, known: list[Element]) -> list[Element]:
         if any(covered(m.box, e.box) > 0.6 for e in known if e.kind not in ("heading",)):
             continue
         if w <= 40 and h <= 40:
-            if m.colours >= 60 and min(w, h) >= 20:
+            if m.colours >= 100 and min(w, h) >= 20:
                 out.append(Element("image", m.box, "", 0.5))
             elif page.in_table(m.box) and w >= 10 and h >= 10:
-                out.append(Element("link", grown(m.box, 2, page.width, page.height), "", 0.45))
-            elif min(w, h) >= 14 and page.bar(m.box) is not None and not _near_text(page, m.box):
+                out.append(Element("link", m.box, "", 0.45))
+            elif 10 <= w <= 26 and 6 <= h <= 16 and w > 1.3 * h and not _near_text(page, m.box) and x > 0.5 * page.width:
+                out.append(Element("button", grown(m.box, 6, page.width, page.height), "", 0.4))
+            elif min(w, h) >= 14 and page.top_bar(m.box) and not _near_text(page, m.box):
                 out.append(Element("button", grown(m.box, 8, page.width, page.height), "", 0.4))
             else:
                 out.append(Element("icon", m.box, "", 0.4))
-        elif m.colours >= 90 and m.density > 0.12 and min(w, h) >= 24:
+        elif m.colours >= 150 and m.density > 0.12 and min(w, h) >= 24:
             out.append(Element("image", m.box, "", 0.45))
         else:
             out.append(Element("graphic", m.box, "", 0.3))
@@ -341,7 +366,7 @@ def _ink_box(page: _Page, box: Box) -> Box | None:
     part = page.image[y : y + h, x : x + w]
     if part.shape[0] < 3 or part.shape[1] < 3:
         return None
-    edges = cv2.morphologyEx(part, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)).max(axis=2) > 40
+    edges = gradient(part) > 40
     rows, columns = np.flatnonzero(edges.any(axis=1)), np.flatnonzero(edges.any(axis=0))
     if not rows.size:
         return None

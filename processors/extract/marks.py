@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from processors.extract.geometry import Box, grown
+from processors.extract.pixels import gradient, peak
 from processors.extract.regions import Region
 
 RULE = 90  # pixels from which a straight horizontal edge is a rule
@@ -26,7 +27,7 @@ class Mark:
 
 def rules(image: np.ndarray) -> list[Box]:
     """Horizontal rules and edges of at least 90 pixels, as boxes one or two pixels high."""
-    step = (cv2.absdiff(image[1:], image[:-1]).max(axis=2) > 5).astype(np.uint8)
+    step = (peak(cv2.absdiff(image[1:], image[:-1])) > 5).astype(np.uint8)
     kept = cv2.morphologyEx(step, cv2.MORPH_OPEN, np.ones((1, RULE), np.uint8))
     count, _, stats, _ = cv2.connectedComponentsWithStats(kept, connectivity=8)
     return [(int(x), int(y), int(w), int(h)) for x, y, w, h, _ in stats[1:count] if h <= 4]
@@ -35,7 +36,7 @@ def rules(image: np.ndarray) -> list[Box]:
 def marks(image: np.ndarray, text: Sequence[Box], regions: Sequence[Region]) -> list[Mark]:
     """Pieces of ink outside of text and of the frames of regions."""
     height, width = image.shape[:2]
-    edges = (cv2.morphologyEx(image, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)).max(axis=2) > INK).astype(np.uint8)
+    edges = (gradient(image) > INK).astype(np.uint8)
     for box in text:
         x, y, w, h = grown(box, 2, width, height)
         edges[y : y + h, x : x + w] = 0

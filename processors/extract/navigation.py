@@ -11,7 +11,7 @@ from processors.extract.tables import in_rows
 TOGETHER = 12  # pixels between an icon and its text, or a text and its chevron
 GAPS = (14, 72)  # pixels between two entries of a row
 UNEVEN = 12  # by how much such gaps may differ
-PITCH = (24, 68)  # pixels from one entry of a side menu to the next
+PITCH = (24, 80)  # pixels from one entry of a side menu to the next
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ def clusters(inks: Sequence[Box], icons: Sequence[Box]) -> list[list[tuple[Box, 
     return out
 
 
-def across(inks: Sequence[Box], icons: Sequence[Box], width: int, regions: Sequence[Box]) -> list[Entry]:
-    """Entries of bars: four or more short texts in a row, evenly spaced, with nothing of the kind right below."""
+def across(inks: Sequence[Box], wordy: Sequence[bool], icons: Sequence[Box], width: int, regions: Sequence[Box]) -> list[Entry]:
+    """Entries of bars: four or more short texts (``wordy``: made of letters, not figures) in a row, evenly spaced, with nothing of the kind right below."""
     rows = clusters(inks, icons)
     out: list[Entry] = []
     for n, row in enumerate(rows):
         for run in _even(row):
-            if len(run) < 4 or any(b[3] > 30 or b[2] > 200 for b, _ in run):
+            if len(run) < 4 or not all(any(wordy[i] for i in texts) for _, texts in run) or any(b[3] > 30 or b[2] > 200 for b, _ in run):
                 continue
             below = rows[n + 1] if n + 1 < len(rows) else []
             top = min(b[1] for b, _ in run)
@@ -88,7 +88,7 @@ def down(inks: Sequence[Box], icons: Sequence[Box], active: Sequence[Box], width
     for run in _columns(heads):
         whole = union(b for b, _ in run)
         panels = [r for r in regions if inside(whole, r, 1) and r[0] <= 8 and r[2] <= 340 and r[3] > 0.5 * height]
-        chosen = [a for a in active if a[2] >= 0.8 * whole[2] and a[2] <= 340 and a[0] <= whole[0] and a[0] >= whole[0] - 60 and a[1] >= whole[1] - 80 and a[1] <= whole[1] + whole[3] + 80 and 20 <= a[3] <= 64]
+        chosen = [a for a in active if sum(inside(b, a, 1) for b, _ in run) == 1 and a[2] >= 0.8 * whole[2] and a[2] <= 340 and a[0] <= whole[0] and a[0] >= whole[0] - 60 and a[1] >= whole[1] - 80 and a[1] <= whole[1] + whole[3] + 80 and 20 <= a[3] <= 64]
         if not panels and not chosen:
             continue
         left, wide = (chosen[0][0], chosen[0][2]) if chosen else (panels[0][0], panels[0][2])

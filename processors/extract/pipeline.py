@@ -91,7 +91,7 @@ def extract(
             seen_moments = len(watcher.seen.moments)
             entry = _read(settled, sum(m.dy for m in moments), len(entries), reader, identities, timings)
             since = time.perf_counter()
-            png = cv2.imencode(".png", settled.image, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1].tobytes()
+            png = cv2.imencode(".png", settled.image, [cv2.IMWRITE_PNG_COMPRESSION, 2])[1].tobytes()
             timings.add("keyframes", since)
             keyframes[entry.keyframe] = png
             entries.append(entry)
@@ -117,7 +117,8 @@ def _read(settled: Settled, dy: int, number: int, reader: Reader, identities: Id
     lines = reader.read(settled, dy)
     timings.add("read_text", since)
     since = time.perf_counter()
-    texts = [elements.Text(line, style.look(settled.image, line)) for line in lines]
+    looked = [elements.Text(line, style.look(settled.image, line)) for line in lines]
+    texts = [t for t in looked if not style.is_icon(t.text, t.look.ink, t.line.reading.confidence)]
     found = elements.find(settled.image, texts, regions.regions(settled.image))
     timings.add("elements", since)
     background = hex_colour(style.ground(settled.image[::4, ::4])) or "#ffffff"

@@ -16,6 +16,7 @@ from processors.extract.models import Network
 HEIGHT = 48
 STEP = 8  # pixels of the scaled line per output step
 MAX_WIDTH = 2400
+GAP = 0.62  # of the ink's height: a gap wider than this is a blank, whatever the network says
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Recogniser:
         scaled = cv2.copyMakeBorder(scaled, 0, 0, 0, -scaled_width % STEP, cv2.BORDER_REPLICATE)
         batch = (scaled.astype(np.float32) / 127.5 - 1.0).transpose(2, 0, 1)[None]
         scores = self.network.run(np.ascontiguousarray(batch))[0]
-        return self._decode(scores, scale=width / scaled_width)
+        return spaced(self._decode(scores, scale=width / scaled_width), line)
 
     def _decode(self, scores: np.ndarray, scale: float) -> Reading:
         western = scores[:, self.allowed]
@@ -78,6 +79,29 @@ class Recogniser:
         seen = [g.confidence for g in glyphs if g.char != " "]
         confidence = sum(seen) / len(seen) if seen else 0.0
         return Reading("".join(g.char for g in glyphs), round(confidence, 4), tuple(glyphs))
+
+
+def spaced(reading: Reading, line: np.ndarray) -> Reading:
+    """The reading with blanks where the picture has wide gaps between letters that the network ran together."""
+    glyphs = reading.glyphs
+    if len(glyphs) < 2:
+        return reading
+    contrast = np.abs(line.astype(np.int16) - np.median(line.reshape(-1, 3), axis=0)).max(axis=2)
+    strong = contrast > max(24.0, 0.35 * float(contrast.max()))
+    rows = np.flatnonzero(strong.any(axis=1))
+    columns = np.flatnonzero(strong.any(axis=0))
+    if columns.size < 2:
+        return reading
+    wide = GAP * float(rows[-1] - rows[0] + 1)
+    steps = np.diff(columns)
+    gaps = [(int(columns[i]), int(columns[i + 1])) for i in np.flatnonzero(steps > wide)]
+    out: list[Glyph] = []
+    for left, right in zip(glyphs, glyphs[1:], strict=False):
+        out.append(left)
+        if " " not in (left.char, right.char) and any(left.x - 2 < (a + b) / 2 < right.x + 2 for a, b in gaps):
+            out.append(Glyph(" ", (left.x + right.x) / 2, 1.0))
+    out.append(glyphs[-1])
+    return Reading("".join(g.char for g in out), reading.confidence, tuple(out))
 
 
 def _is_western(char: str) -> bool:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from processors.extract.geometry import Box
+from processors.extract.pixels import peak
 
 EDGE = 7  # grey levels, in any channel, between neighbours that are not one region
 SMALLEST = 8
@@ -50,8 +51,8 @@ def regions(image: np.ndarray) -> list[Region]:
 
 
 def _calm(image: np.ndarray) -> np.ndarray:
-    right = cv2.absdiff(image[:, 1:], image[:, :-1]).max(axis=2) <= EDGE
-    down = cv2.absdiff(image[1:], image[:-1]).max(axis=2) <= EDGE
+    right = peak(cv2.absdiff(image[:, 1:], image[:, :-1])) <= EDGE
+    down = peak(cv2.absdiff(image[1:], image[:-1])) <= EDGE
     calm = np.ones(image.shape[:2], bool)
     calm[:, 1:] &= right
     calm[1:] &= down

@@ -153,3 +153,15 @@ def coloured_runs(image: np.ndarray, line: Line, look: Look) -> list[tuple[str, 
         else:
             out.append((word, box, colour))
     return out
+
+
+def is_icon(text: str, ink: Box, confidence: float) -> bool:
+    """Whether a reading of one or two signs is an icon taken for a letter: its shape is none that the letter has."""
+    bare = text.replace(" ", "")
+    if len(bare) != 1:
+        return len(bare) == 2 and confidence < 0.7
+    if bare.isdigit():
+        return ink[2] > 0.95 * ink[3] or confidence < 0.7
+    if bare in "+-–—_~…•·*|/\\<>^=.,:;'\"#?!&@%$€£()[]{}✓✔✕×":
+        return False
+    return ink[2] > (1.35 if bare in "mwMW" else 1.02) * ink[3] or confidence < 0.85 or bare in "xXvV" and ink[2] >= 0.9 * ink[3]

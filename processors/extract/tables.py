@@ -12,9 +12,10 @@ LINED_UP = 4  # pixels by which edges in one column may differ
 
 
 def find(inks: Sequence[Box], rules: Sequence[Box], stripes: Sequence[Box]) -> list[Box]:
-    """Boxes of tables. ``inks`` are boxes of texts, ``rules`` horizontal lines, ``stripes`` regions that may be rows."""
+    """Boxes of tables. ``inks`` are boxes of texts, ``rules`` horizontal lines, ``stripes`` regions that may be rows or cells."""
+    out = grids(stripes)
+    inks = [b for b in inks if not any(overlap(b, o) for o in out)]
     rows = in_rows(inks)
-    out: list[Box] = []
     used: set[int] = set()
     for start in range(len(rows)):
         if start in used:
@@ -26,7 +27,7 @@ def find(inks: Sequence[Box], rules: Sequence[Box], stripes: Sequence[Box]) -> l
                 break
             if _in_line(above, here) >= 2:
                 block.append(row)
-        if len(block) < 2:
+        if len(block) < 3:
             continue
         members = _members([[inks[i] for i in rows[r]] for r in block])
         if len(members) < 5:
@@ -89,3 +90,32 @@ def _framed(box: Box, rules: Sequence[Box], stripes: Sequence[Box]) -> Box | Non
     top = max(above) if above and y - max(above) <= 24 else y - 9
     bottom = min(below) if below and min(below) - y - h <= 24 else y + h + 9
     return left, max(0, top), right - left, bottom - max(0, top)
+
+
+def grids(cells: Sequence[Box]) -> list[Box]:
+    """Tables whose cells have frames: regions of one height side by side and of one width under one another, without gaps."""
+    boxes = [b for b in cells if 14 <= b[3] <= 90 and b[2] >= 20]
+    group = list(range(len(boxes)))
+
+    def root(i: int) -> int:
+        while group[i] != i:
+            group[i] = group[group[i]]
+            i = group[i]
+        return i
+
+    for i, a in enumerate(boxes):
+        for j in range(i):
+            b = boxes[j]
+            across = abs(a[1] - b[1]) <= 3 and abs(a[3] - b[3]) <= 4 and min(abs(a[0] + a[2] - b[0]), abs(b[0] + b[2] - a[0])) <= 4
+            down = abs(a[0] - b[0]) <= 3 and abs(a[2] - b[2]) <= 4 and min(abs(a[1] + a[3] - b[1]), abs(b[1] + b[3] - a[1])) <= 4
+            if across or down:
+                group[root(i)] = root(j)
+    clusters: dict[int, list[Box]] = {}
+    for i, b in enumerate(boxes):
+        clusters.setdefault(root(i), []).append(b)
+    out = []
+    for found in clusters.values():
+        rows, columns = {round(b[1] / 6) for b in found}, {round(b[0] / 6) for b in found}
+        if len(found) >= 6 and len(rows) >= 3 and len(columns) >= 2:
+            out.append(union(found))
+    return sorted(out)

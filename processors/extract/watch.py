@@ -91,13 +91,13 @@ class Watcher:
                 self.seen.moments.append(moment)
                 if moment.change.boxes:
                     if before.t - changed_at >= self.settle:
-                        yield _settled(changed_at, before, sight, rested)
+                        yield self._settled(changed_at, before, sight, rested)
                     changed_at, rested = frame.t, None
             if rested is None and frame.t - changed_at >= self.settle:
                 rested = frame, self._sight
             before = frame
         if before is not None:
-            yield _settled(changed_at, before, self._sight, rested)
+            yield self._settled(changed_at, before, self._sight, rested)
 
     def _begin(self, frame: Frame) -> None:
         self._gate = Gate(frame.luma.shape[1], frame.luma.shape[0])
@@ -130,6 +130,13 @@ class Watcher:
             region = grown(union(change.boxes), 0, gate.width, gate.height)
             dy = shift(before.luma, frame.luma, region)
         return Moment(frame.t, frame.index, change, self._sight, dy, region if dy else None)
+
+    def _settled(self, start: float, last: Frame, sight: Sight | None, rested: tuple[Frame, Sight | None] | None) -> Settled:
+        screen = _settled(start, last, sight, rested)
+        carets = [m.change.caret for m in self.seen.moments[-64:] if m.change.caret and start <= m.t <= last.t]
+        if carets:
+            _erase(screen, carets[-1])
+        return screen
 
     def _note_cursor(self, t: float) -> None:
         self.seen.track.append((t, self._sight.x, self._sight.y) if self._sight else (t, None, None))
@@ -166,3 +173,11 @@ def _settled(start: float, last: Frame, sight: Sight | None, rested: tuple[Frame
             luma[y : y + h, x : x + w] = frame.luma[y : y + h, x : x + w]
             hidden = None
     return Settled(start, last.t, last.index, image, luma, sight, hidden)
+
+
+def _erase(screen: Settled, caret: Box) -> None:
+    """Take a text cursor out of the picture: it would be read as a letter."""
+    x, y, w, h = caret
+    x0, x1 = max(1, x - 1), min(screen.luma.shape[1] - 1, x + w + 1)
+    for plane in (screen.image, screen.luma):
+        plane[y - 1 : y + h + 1, x0:x1] = plane[y - 1 : y + h + 1, x0 - 1 : x0]

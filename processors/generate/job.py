@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from processors.generate.reconstruct import reconstruct
-
 
 def reconstruct_job(features: bytes, frames: dict[str, bytes], report: Callable[[float, str], None]) -> dict[str, bytes]:
     """Features (JSON) and keyframes (PNG by file name) to project files, without ``dist``."""
+    from processors.generate.reconstruct import reconstruct  # noqa: PLC0415  the vision libraries are this process's alone
+
     report(0.1, "reconstructing")
     return reconstruct(json.loads(features), frames)

@@ -7,21 +7,30 @@ from collections.abc import Sequence
 
 from processors.plan.defaults import default_fields
 from processors.plan.drafts import EntityDraft, FieldDraft
-from processors.plan.fieldtypes import CURRENCIES, before_preposition, infer
+from processors.plan.fieldtypes import CURRENCIES, before_preposition, infer, is_known
+from processors.plan.lexicon import lexicon
 from processors.plan.vocabulary import APPS, GENERIC_APPS
-from processors.plan.words import clean, is_plural, key, label, plural_phrase, singular_phrase
+from processors.plan.words import clean, is_plural, key, label, plural_phrase, singular, singular_phrase
 from processors.spec import MAX_ENTITIES, MAX_FIELDS, MAX_LABEL, MAX_OPTIONS, MAX_TITLE, Entity, Field, FieldType, Page, Spec, Theme
 
 _PLAIN = re.compile(
     r"^(?:small|simple|little|nice|basic|new|modern|clean|web|mobile|online|internal|beautiful|full|tiny|minimal|great|good|easy|quick|custom|own)\s+",
     re.I,
 )
+# Names of applications that say enough to be a title.
+_SPEAKING = lexicon("crm erp inventory library shop store clinic journal diary registry bookkeeping helpdesk intranet")
 # Words before a reference's noun that make it another field: "customer name" is a text, "assigned customer" is a customer.
 _MOST_PREFIX_WORDS = 2
 
 
 def assemble(
-    drafts: Sequence[EntityDraft], titles: Sequence[str], *, title: str = "", description: str = "", theme: Theme | None = None, notes: Sequence[str] = ()
+    drafts: Sequence[EntityDraft],
+    titles: Sequence[str],
+    *,
+    title: str = "",
+    description: str = "",
+    theme: Theme | None = None,
+    notes: Sequence[str] = (),
 ) -> Spec:
     """Build the specification. Raises InvalidSpec where the drafts break one of its rules."""
     drafts = list(drafts)[:MAX_ENTITIES]
@@ -77,17 +86,17 @@ def _find(drafts: Sequence[EntityDraft], phrase: str) -> EntityDraft | None:
 
 def _entity(draft: EntityDraft, keys: dict[int, str], drafts: Sequence[EntityDraft], shouting: bool) -> Entity:
     name = _cased(clean(draft.name), shouting)
-    singular = singular_phrase(name)
+    one = singular_phrase(name)
     own = next(keys[i] for i, d in enumerate(drafts) if d is draft)
     fields: list[Field] = []
     taken: set[str] = set()
     for field in _distinct(draft.fields)[:MAX_FIELDS]:
-        made = _field(field, taken, keys, drafts, shouting)
+        made = _field(field, taken, keys, drafts, shouting, plural=not field.definite)
         taken.add(made.key)
         fields.append(made)
     fields = _with_required(fields, taken)
-    plural = name if is_plural(name.split(" ")[-1].lower()) and name != singular else plural_phrase(singular)
-    return Entity(own, label(singular), label(plural), tuple(fields))
+    plural = name if is_plural(name.split(" ")[-1].lower()) and name != one else plural_phrase(one)
+    return Entity(own, label(one), label(plural), tuple(fields))
 
 
 def _distinct(fields: Sequence[FieldDraft]) -> list[FieldDraft]:
@@ -105,12 +114,35 @@ def _distinct(fields: Sequence[FieldDraft]) -> list[FieldDraft]:
     return list(found.values())
 
 
-def _field(draft: FieldDraft, taken: set[str], keys: dict[int, str], drafts: Sequence[EntityDraft], shouting: bool) -> Field:
+# Plurals that name one field of a record.
+_PLURAL_FIELDS = lexicon("""notes comments instructions details directions ingredients remarks observations symptoms requirements terms steps hours minutes seconds
+    days nights weeks months years seats beds bedrooms bathrooms pages copies bottles points calories votes likes views goals laps doors
+    passengers pieces units servings portions episodes seasons rounds wins losses sets reps stars slots spaces people miles kilometers
+    kilometres contents dimensions specs goods allergies skills tags keywords hobbies interests opening credits lessons""")
+
+
+def _one(text: str) -> str:
+    """ "names" -> "name": the fields of many things are named in the plural as often as in the singular."""
+    last = text.split(" ")[-1].lower()
+    one = singular(last)
+    if (
+        one == last
+        or before_preposition(text) != text
+        or last in _PLURAL_FIELDS
+        or (not is_known(one) and one not in ("level", "image", "picture", "photo"))
+    ):
+        return text
+    return text[: len(text) - len(last)] + one
+
+
+def _field(draft: FieldDraft, taken: set[str], keys: dict[int, str], drafts: Sequence[EntityDraft], shouting: bool, plural: bool) -> Field:
     text = label(_cased(clean(draft.label), shouting))
+    if plural:
+        text = _one(text)
     options = tuple({o.casefold(): label(o) for o in map(clean, draft.options) if o}.values())[:MAX_OPTIONS]
     kind: FieldType
     target: str | None = None
-    if options and len(options) >= 2 or draft.type == "enum" and options:
+    if (options and len(options) >= 2) or (draft.type == "enum" and options):
         kind = "enum"
     else:
         options = ()
@@ -173,7 +205,7 @@ def _title(titles: Sequence[str], entities: Sequence[Entity]) -> str:
         while parts and parts[-1].lower() in GENERIC_APPS:
             parts = parts[:-1]
         words = " ".join(parts)
-        if words and len(words) <= 48 and not all(w.lower() in APPS for w in parts if w.lower() not in ("crm", "erp", "inventory", "library", "shop", "store", "clinic")):
+        if words and len(words) <= 48 and any(w.lower() not in APPS or w.lower() in _SPEAKING for w in parts):
             return label(words)
     names = [entity.plural if i == 0 else entity.plural[:1].lower() + entity.plural[1:] for i, entity in enumerate(entities[:3])]
     joined = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from processors.plan.drafts import FieldDraft
+from processors.plan.words import plural_phrase, singular_phrase
 
 _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"books?|novels?|publications?", ("title", "author", "year")),
@@ -15,18 +17,37 @@ _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"expenses?|payments?|transactions?|donations?|receipts?|incomes?", ("description", "amount", "date", "notes")),
     (r"(?:purchase |sales )?orders?|deliver(?:y|ies)|shipments?", ("number", "date", "total", "notes")),
     (r"tasks?|to-?dos?|chores?|tickets?|issues?|bugs?|jobs?|projects?|goals?", ("name", "description", "due date", "done")),
-    (r"events?|appointments?|meetings?|bookings?|reservations?|sessions?|class(?:es)?|visits?|trips?|workouts?", ("title", "date", "notes")),
+    (
+        r"events?|appointments?|meetings?|bookings?|reservations?|sessions?|class(?:es)?|visits?|trips?|workouts?",
+        ("title", "date", "notes"),
+    ),
     (r"products?|items?|parts?|goods|articles? for sale|materials?|supplies", ("name", "price", "stock", "description")),
     (r"compan(?:y|ies)|suppliers?|vendors?|organi[sz]ations?|firms?|partners?|agenc(?:y|ies)", ("name", "website", "phone", "address")),
     (r"notes?|posts?|articles?|messages?|documents?", ("title", "text", "date")),
     (r"vehicles?|cars?|bikes?|trucks?|machines?|devices?|assets?|equipment", ("name", "model", "serial number", "notes")),
-    (r"houses?|apartments?|buildings?|rooms?|stores?|shops?|offices?|warehouses?|venues?|locations?|places?|sites?", ("name", "address", "notes")),
+    (
+        r"houses?|apartments?|buildings?|rooms?|stores?|shops?|offices?|warehouses?|venues?|locations?|places?|sites?",
+        ("name", "address", "notes"),
+    ),
     (
         r"people|persons?|customers?|clients?|contacts?|members?|employees?|students?|teachers?|patients?|users?|staff|tenants?|volunteers?|"
         r"players?|drivers?|guests?|owners?|authors?|agents?|doctors?|leads?|candidates?|subscribers?|donors?|instructors?|children|friends?",
         ("name", "email", "phone", "notes"),
     ),
 )
+
+
+# What an application is called that keeps one kind of thing: "expense tracker".
+_KEEPERS = "tracker|manager|catalogu?e|register|directory|database|organi[sz]er|planner|log|logbook|list|collection|inventory|app"
+
+
+def kept_by_name(titles: Sequence[str]) -> str:
+    """The usual thing that an application's own name says it keeps, in the plural; empty where it says none."""
+    for title in titles:
+        match = re.search(rf"([\w-]+) (?:{_KEEPERS})$", title.lower())
+        if match and any(re.fullmatch(pattern, match[1]) for pattern, _ in _KINDS):
+            return plural_phrase(singular_phrase(match[1]))
+    return ""
 
 
 def default_fields(name: str) -> list[FieldDraft]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
+from processors.plan.lexicon import lexicon
 from processors.spec import FieldType
 
 # What people call a type, in written specs and in hints such as "(number)" or "as a date".
 TYPE_WORDS: dict[str, FieldType] = {
     **dict.fromkeys(("text", "string", "str", "varchar", "char", "short text", "words", "free text", "line", "name"), "text"),
-    **dict.fromkeys(("longtext", "long text", "long", "multiline", "textarea", "text area", "paragraph", "markdown", "rich text"), "longtext"),
+    **dict.fromkeys(
+        ("longtext", "long text", "long", "multiline", "textarea", "text area", "paragraph", "markdown", "rich text"), "longtext"
+    ),
     **dict.fromkeys(("email", "e-mail", "mail", "email address"), "email"),
     **dict.fromkeys(("phone", "tel", "telephone", "phone number", "mobile"), "phone"),
     **dict.fromkeys(("url", "link", "uri", "website", "web address", "image", "photo"), "url"),
@@ -20,7 +23,21 @@ TYPE_WORDS: dict[str, FieldType] = {
     **dict.fromkeys(("datetime", "date-time", "date time", "timestamp", "date and time", "timestamptz", "moment"), "datetime"),
     **dict.fromkeys(("time", "time of day", "clock time"), "time"),
     **dict.fromkeys(
-        ("boolean", "bool", "yes/no", "true/false", "y/n", "yes or no", "true or false", "checkbox", "flag", "toggle", "switch", "tick", "check"),
+        (
+            "boolean",
+            "bool",
+            "yes/no",
+            "true/false",
+            "y/n",
+            "yes or no",
+            "true or false",
+            "checkbox",
+            "flag",
+            "toggle",
+            "switch",
+            "tick",
+            "check",
+        ),
         "boolean",
     ),
     **dict.fromkeys(("enum", "select", "choice", "choices", "dropdown", "options", "one of"), "enum"),
@@ -35,14 +52,12 @@ CURRENCIES = {
     **dict.fromkeys(("yen", "jpy", "¥"), "JPY"),
     **dict.fromkeys(("rupee", "rupees", "inr", "₹"), "INR"),
 }
-UNITS = frozenset(
-    """minute minutes min mins hour hours hr hrs second seconds sec secs day days week weeks month months year years
+UNITS = lexicon("""minute minutes min mins hour hours hr hrs second seconds sec secs day days week weeks month months year years
     kg kilo kilos kilogram kilograms g gram grams mg pound-mass lb lbs ounce ounces oz ton tons tonne tonnes
     km kilometer kilometers kilometre kilometres mile miles m meter meters metre metres cm centimeter centimeters centimetre
     centimetres mm inch inches foot feet ft l liter liters litre litres ml percent percentage % degrees degree celsius
     fahrenheit °c °f kwh watts watt volts kcal calories points stars pieces units persons people cents sqm m2 m² hectares acres
-    mph kmh km/h bpm""".split()
-)
+    mph kmh km/h bpm""")
 
 _PREPOSITION = re.compile(r"\s(?:of|per|for|in|by|at|on|from|to|with|until|since|about)\s")
 _EMAIL = re.compile(r"\be-?mails?\b")
@@ -53,37 +68,53 @@ _DATE = re.compile(
     r"\bdates?\b|\bbirthday\b|\bdob\b|\bdeadline\b|\bborn\b|\bexpiry\b|\bexpiration\b|^expires$|^due$|^check-?(?:in|out)$|\banniversary\b"
     r"|\w(?:ed|t|n|ught|ld|de) on$|^(?:last|next) \w+(?:ed|en|ing|ection|ice|it)$|^(?:valid|open|available) (?:until|from|since)$|\bdue on$"
 )
-_DURATION = re.compile(r"\b(?:cooking|prep|preparation|baking|lead|travel|running|playing|response|processing|turnaround|delivery|screen) time\b")
+_DURATION = re.compile(
+    r"\b(?:cooking|prep|preparation|baking|lead|travel|running|playing|response|processing|turnaround|delivery|screen) time\b"
+)
 _TIME = re.compile(r"\btime$|^(?:opens|closes) at$")
 _MONEY = re.compile(
     r"^(?:price|cost|costs|amount|total|subtotal|salary|wage|wages|fee|fees|budget|revenue|balance|deposit|fare|rent|income|tax|tip|"
-    r"payment|spend|spending|profit|donation|expense|debt|turnover|compensation|pay|charge|bounty|msrp|premium|discount price)$"
+    r"spend|spending|profit|donation|expense|debt|turnover|compensation|bounty|msrp)$"
 )
 _INTEGER = re.compile(
     r"^(?:stock|quantity|qty|count|capacity|year|age|population|headcount|seats|beds|bedrooms|bathrooms|pages|copies|bottles|points|calories|"
-    r"votes|likes|views|goals|nights|days|weeks|months|laps|doors|passengers|pieces|units|pots|servings|portions|episodes|seasons|"
-    r"rounds|wins|losses|reps|sets|steps|stars|spaces|slots|people|persons|bids|downloads|followers|lessons|credits|installments)$"
+    r"votes|likes|views|nights|laps|doors|passengers|pieces|pots|servings|portions|episodes|wins|losses|stars|spaces|bids|downloads|"
+    r"followers|credits|installments)$"
 )
 _NUMBER = re.compile(
-    r"^(?:weight|height|width|depth|distance|mileage|rating|score|hours|minutes|seconds|temperature|area|volume|percentage|percent|"
-    r"discount|latitude|longitude|speed|power|surface|altitude|elevation|kilometers|kilometres|miles|humidity|ph|bmi|gpa|acreage)$"
+    r"^(?:weight|height|width|depth|distance|mileage|rating|hours|minutes|seconds|temperature|percentage|percent|discount|latitude|"
+    r"longitude|speed|altitude|elevation|kilometers|kilometres|miles|humidity|ph|bmi|gpa|acreage)$"
 )
+# What would be a number or an amount by its head, and is written as words or a range.
+_NO_NUMBER = re.compile(
+    r"\b(?:age rating|age group|(?:opening|business|office|working|visiting) hours|(?:school|academic|fiscal|financial) year)$"
+)
+_VALUE = re.compile(
+    r"^(?:estimated|replacement|market|face|insured|purchase|total|book|resale|contract|order|deal|asset|current|appraised) value$"
+)
+_SPENT = re.compile(
+    r"(\w+) (?:spent|worked|left|sold|available|required|needed|used|taken|played|read|logged|remaining|in stock|on hand|ordered)"
+)
+_RATE = re.compile(r"^(?:hourly|daily|nightly|weekly|monthly|day|room) rate$")
 _LONG = re.compile(
     r"^(?:description|notes?|comments?|summary|biography|bio|abstract|instructions|details|message|body|content|remarks|feedback|"
-    r"text|ingredients|directions|about|review|observations?|symptoms|requirements|agenda|minutes of meeting|story|terms|preparation|method|steps)$"
+    r"text|ingredients|directions|about|review|observations?|symptoms|requirements|agenda|minutes of meeting|story|terms|steps)$"
 )
-_BOOLEAN_WORDS = frozenset(
-    """active inactive done available public private paid unpaid recurring remote optional mandatory visible hidden online offline
-    positive negative present absent vegan vegetarian urgent billable taxable fragile refundable open-source""".split()
+_BOOLEAN_WORDS = lexicon("""active inactive done available public private paid unpaid recurring remote optional mandatory visible hidden online offline
+    positive negative present absent vegan vegetarian urgent billable taxable fragile refundable open-source""")
+_BOOLEAN_START = re.compile(
+    r"^(?:is|are|has|have|was|were|can|should|does|did|needs|allows|accepts) \w|^(?:in stock|in use|for sale|on sale|on offer|sold out)$"
 )
-_BOOLEAN_START = re.compile(r"^(?:is|are|has|have|was|were|can|should|does|did|needs|allows|accepts|in stock$|for sale$|on sale$|sold out$)\b")
-# Words in -ed that say how something is, not what it is.
-_NOT_DONE = frozenset("speed need seed feed breed bed shed weed sled embed unlimited dated united".split())
+# Participles that say whether something has happened. Those that as often stand for a date or a year (published, founded) are no type.
+_HAPPENED = lexicon(
+    """delivered shipped returned completed finished confirmed approved rejected resolved fixed cancelled canceled archived verified enabled
+    disabled accepted attended invited insured vaccinated neutered sterilised sterilized certified fulfilled refunded processed reviewed sold
+    sent answered submitted solved used damaged broken furnished heated featured starred pinned blocked locked subscribed graded discontinued
+    dispatched packed owned watched tested reimbursed repaired cleaned invoiced settled notified contacted"""
+)
 # Lengthy nouns that name a thing although their first word says an amount.
-_TEXT_HEADS = frozenset(
-    """name title type kind category code method model brand level status state id reference colour color size range unit label group
-    class center centre policy plan source reason address location format holder owner person manager currency number no""".split()
-)
+_TEXT_HEADS = lexicon("""name title type kind category code method model brand level status state id reference colour color size range unit label group
+    class center centre policy plan source reason address location format holder owner person manager currency number no""")
 
 
 def infer(label: str) -> FieldType:
@@ -97,8 +128,8 @@ def infer(label: str) -> FieldType:
         return "email"
     if _DATETIME.search(words):
         return "datetime"
-    if re.match(r"(?:number|no|count|amount|quantity|total number) of \w", words):
-        return "integer" if not words.startswith("amount") else "number"
+    if re.match(r"(?:\w+ )?(?:number|no|count|amount|quantity) of \w", words):
+        return "number" if "amount of" in words else "integer"
     if _PHONE.search(words) and (head in ("phone", "telephone", "mobile", "cell", "fax", "number", "no", "numbers", "whatsapp", "tel")):
         return "phone"
     if _URL.search(words) and _URL.search(head):
@@ -111,12 +142,13 @@ def infer(label: str) -> FieldType:
 
 
 def _by_head(words: str, head: str) -> FieldType:
-    if words == "age rating":
+    if _NO_NUMBER.search(words):
         return "text"
-    first = words.split(" ")[0] if words else ""
-    spent = re.fullmatch(r"(\w+) (?:spent|worked|left|sold|available|required|needed|used|taken|played|read|logged|remaining|in stock|on hand|ordered)", words)
+    if _VALUE.match(words) or _RATE.match(words):
+        return "money"
+    spent = _SPENT.fullmatch(words)
     for candidate in (head, spent[1] if spent else ""):
-        if _MONEY.match(candidate) or re.fullmatch(r"(?:hourly|daily|nightly|monthly|weekly|day|room) rate", words) or re.search(r"\bvalue$", candidate) and len(words) > 5:
+        if _MONEY.match(candidate):
             return "money"
         if _INTEGER.match(candidate):
             return "integer"
@@ -124,11 +156,7 @@ def _by_head(words: str, head: str) -> FieldType:
             return "number"
     if _LONG.match(head):
         return "longtext"
-    if words in _BOOLEAN_WORDS or (" " not in words and words.endswith("ed") and words not in _NOT_DONE and len(words) > 4):
-        return "boolean"
-    if first in ("in", "on") and words in ("in stock", "on sale", "on offer", "in use"):
-        return "boolean"
-    return "text"
+    return "boolean" if words in _BOOLEAN_WORDS or words in _HAPPENED else "text"
 
 
 def head_of(words: str) -> str:
@@ -146,9 +174,7 @@ def is_known(label: str) -> bool:
     return infer(label) != "text" or head_of(label.casefold()) in _USUAL
 
 
-_USUAL = _TEXT_HEADS | frozenset(
-    """first-name surname subject headline isbn sku barcode serial street city town country region zip postcode department team role
+_USUAL = _TEXT_HEADS | lexicon("""first-name surname subject headline isbn sku barcode serial street city town country region zip postcode department team role
     position genre author artist publisher company industry species gender language nationality author plate make tag tags room
     customer supplier client venue place destination origin priority medicine dose diagnosis material flavour flavor username
-    password nickname topic question answer condition product item grade version vendor manufacturer email phone instructor""".split()
-)
+    password nickname topic question answer condition product item grade version vendor manufacturer email phone instructor""")

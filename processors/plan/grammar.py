@@ -11,21 +11,22 @@ import re
 
 from processors.plan.drafts import EntityDraft, FieldDraft
 from processors.plan.fieldtypes import is_known
-from processors.plan.items import read_item
+from processors.plan.items import RELATION_VERBS, read_item
+from processors.plan.lexicon import lexicon
 from processors.plan.phrases import Reader
-from processors.plan.tokens import Line, clauses, normalise, outline, tokenise
-from processors.plan.vocabulary import APPS, BUILD, CURATE, DETERMINERS, FUNCTION, GENERIC_APPS, HAS, MODALS, PRONOUNS, VAGUE
+from processors.plan.tokens import Line, clauses, outline, tokenise
+from processors.plan.vocabulary import APPS, BUILD, CURATE, DETERMINERS, FUNCTION, GENERIC_APPS, HAS, HAS_OF_PARTS, MODALS, PRONOUNS, VAGUE
 from processors.plan.words import is_plural, singular_phrase
 
 _EVERY = frozenset({"each", "every", "all", "any"})
-_RELATES = frozenset("belongs belong linked related assigned connected attached refers references associated".split())
+_RELATES = lexicon("belongs belong linked related assigned connected attached refers references associated")
 _MOST_ITEMS = 400
 
 
 def read(text: str) -> tuple[list[EntityDraft], list[str]]:
-    """The entities that a text declares, in its order, and candidates for the application's title."""
+    """The entities that a normalised text declares, in its order, and candidates for the application's title."""
     grammar = _Grammar()
-    for line in outline(normalise(text)):
+    for line in outline(text):
         grammar.line(line)
     return grammar.entities, grammar.titles
 
@@ -68,8 +69,10 @@ class _Grammar:
             return False
         start = head.determiners(0)
         whole = head.noun_phrase(start) == len(head)
-        return (whole and last not in GENERIC_APPS) or last in ("with", "have", "has", "fields", "following") or any(
-            head.has(i) is not None for i in range(1, len(head))
+        return (
+            (whole and last not in GENERIC_APPS)
+            or last in ("with", "have", "has", "fields", "following")
+            or any(head.has(i) is not None for i in range(1, len(head)))
         )
 
     def _declares_line(self, line: Line) -> bool:
@@ -103,16 +106,23 @@ class _Grammar:
             return at + 1
         if low == "for" and reader.low(at + 1) in _EVERY:
             return self._for_each(reader, at + 1)
-        if low in ("each", "they", "it", "these", "both", "all") and self.entities:
+        if low == "for" and self._for_things(reader, at + 1):
+            return self._for_each(reader, at + 1)
+        if low in ("each", "they", "it", "these", "both", "all") and self.entities and reader.low(at + 1) in HAS_OF_PARTS | MODALS:
             after = reader.has(at + 1)
             if after is not None and not reader.lists_things(after):
                 return self._fields(reader, after, self.entities[-1])
-        if low in PRONOUNS and (after := reader.has(at + 1)) is not None and reader.low(at + 1) not in ("need", "needs"):
-            if reader.lists_things(after):
-                return self._things(reader, after, curated=True)
+        after = reader.has(at + 1) if low in PRONOUNS and reader.low(at + 1) not in ("need", "needs") else None
+        if after is not None and reader.lists_things(after):
+            return self._things(reader, after, curated=True)
         if reader.verb(at):
             return self._things(reader, at, curated=low in CURATE)
-        if low in DETERMINERS or low in FUNCTION or low in BUILD and reader.low(at + 1) in FUNCTION or not reader.content(at):
+        if (
+            low in DETERMINERS
+            or low in FUNCTION
+            or (low in BUILD and reader.low(at + 1) in FUNCTION and reader.has(at + 1) is None)
+            or not reader.content(at)
+        ):
             return at + 1
         return self._noun(reader, at)
 
@@ -133,7 +143,11 @@ class _Grammar:
             if not application or reader.fieldish(end + 1, close):
                 return self._bracketed(reader, at, end)
             return end + 1
+        if many and reader.low(end) in ("we", "i", "you", "they") and reader.word(end + 1) and reader.mark(end + 2, "("):
+            return self._bracketed(reader, at, end, end + 2)  # "apartments we own (street, rent)"
         after = reader.has(end)
+        if after is not None and self._wants_application(reader, after):
+            return after  # "our gym needs an app where ..."
         if after is not None:
             if self._owner_of_things(reader, at, end, after, application):
                 return self._things(reader, after, curated=True)
@@ -146,9 +160,23 @@ class _Grammar:
             return self._fields(reader, introduced, self._entity(reader, at, end, every=every))
         if reader.mark(end, ":", "-") or (reader.mark(end, ";") and reader.introduced(end) is not None):
             return self._after_colon(reader, at, end, application)
+        if (
+            reader.low(end) in ("is", "are")
+            and reader.low(end + 2) in ("by", "to", "with", "from", "in", "at")
+            and reader.low(end + 3) in DETERMINERS
+        ):
+            known = self._known(_entity_name(reader, at, end))
+            return self._fields(reader, end, known) if known and reader.low(end + 1) in RELATION_VERBS else end
         if reader.low(end) in _RELATES or (reader.low(end) in ("is", "are") and reader.low(end + 1) in _RELATES):
             return self._fields(reader, end, self._entity(reader, at, end, every=True))
         return end
+
+    def _wants_application(self, reader: Reader, at: int) -> bool:
+        start = reader.determiners(at)
+        end = reader.noun_phrase(start)
+        return (
+            end > start > at and reader.low(end - 1) in APPS and not is_plural(reader.low(end - 1)) and reader.low(end) not in (",", "and")
+        )
 
     def _owner_of_things(self, reader: Reader, at: int, end: int, after: int, application: bool) -> bool:
         """ "The app has products (...)", "our shop has customers and orders": the subject keeps things and is none itself."""
@@ -159,7 +187,12 @@ class _Grammar:
         start = reader.determiners(after)
         phrase = reader.noun_phrase(start)
         bare = start == after and phrase > start and is_plural(reader.low(phrase - 1))
-        return bare and reader.low(at - 1) in ("our", "my", "the") and not is_plural(reader.low(end - 1)) and not is_known(reader.text(start, phrase))
+        return (
+            bare
+            and reader.low(at - 1) in ("our", "my", "the")
+            and not is_plural(reader.low(end - 1))
+            and not is_known(reader.text(start, phrase))
+        )
 
     def _after_colon(self, reader: Reader, at: int, end: int, application: bool) -> int:
         after = reader.introduced(end) if reader.mark(end, ";") else end + 1
@@ -172,6 +205,8 @@ class _Grammar:
             self.titles.append(reader.text(at, end))
             return after
         listed = reader.end_of_list(after)
+        if reader.low(end - 1) in VAGUE:
+            return self._things(reader, after, curated=True)
         if not is_plural(reader.low(end - 1)) and (application or self._all_plural(reader, after, listed)):
             self.titles.append(reader.text(at, end))
             return self._things(reader, after, curated=True)
@@ -193,7 +228,7 @@ class _Grammar:
         return text
 
     def _for_each(self, reader: Reader, at: int) -> int:
-        """ "For each event we store the name and the date". """
+        """ "For each event we store the name and the date"."""
         start = reader.determiners(at)
         if reader.low(start) == "of":
             start = reader.determiners(start + 1)
@@ -206,13 +241,32 @@ class _Grammar:
             after += 1
         verb = after
         while verb < len(reader) and verb - after < 7 and reader.word(verb):
-            if reader.low(verb) in HAS | {"know", "see", "remember", "note", "enter", "log", "register"} and reader.low(verb + 1) not in ("to", "track"):
+            if reader.low(verb) in HAS | {"know", "see", "remember", "note", "enter", "log", "register"} and reader.low(verb + 1) not in (
+                "to",
+                "track",
+            ):
                 return self._fields(reader, verb + 1, entity)
             if reader.low(verb) in ("track", "record") and reader.low(verb + 1) == "of":
                 return self._fields(reader, verb + 2, entity)
             verb += 1
+        if reader.low(after) in PRONOUNS:  # "for each child I write down the name"
+            first = next((i for i in range(after + 1, min(after + 6, len(reader))) if reader.low(i) in DETERMINERS), None)
+            if first is not None:
+                return self._fields(reader, first, entity)
         introduced = reader.introduced(after)
         return self._fields(reader, introduced if introduced is not None else after, entity)
+
+    def _for_things(self, reader: Reader, at: int) -> bool:
+        """ "For laptops we want to store the brand"."""
+        start = reader.determiners(at)
+        end = reader.noun_phrase(start)
+        after = end + 1 if reader.mark(end, ",") else end
+        return (
+            end > start
+            and is_plural(reader.low(end - 1))
+            and reader.low(after) in ("we", "i", "you", "it")
+            and any(reader.low(i) in HAS for i in range(after + 1, after + 6))
+        )
 
     # -- things and fields --------------------------------------------------------------------------------------------------
 
@@ -256,13 +310,24 @@ class _Grammar:
         """Skips verbs and what goes with them: "keep track of", "create, edit and delete", "also", "a list of"."""
         while at < len(reader):
             low = reader.low(at)
-            listing = low in ("a", "an", "the") and reader.low(at + 1) in ("list", "record", "database", "register", "catalogue", "catalog", "log", "overview", "inventory", "collection") and reader.low(at + 2) == "of"
+            listing = (
+                low in ("a", "an", "the")
+                and reader.low(at + 1)
+                in ("list", "record", "database", "register", "catalogue", "catalog", "log", "overview", "inventory", "collection")
+                and reader.low(at + 2) == "of"
+            )
             if listing:
                 at += 3
             elif low in ("track", "record", "records", "tabs", "lists") and reader.low(at + 1) in ("of", "on"):
                 at += 2
-            elif reader.verb(at) or low in MODALS - {"each", "all"} or low in ("also", "and", "our", "my", "their", "search", "of", "up", "both", "information", "about", "on", "following") or (
-                reader.mark(at, ",") and reader.low(at - 1) in ("create", "add", "edit", "view", "delete", "remove", "browse", "update", "manage")
+            elif (
+                reader.verb(at)
+                or low in MODALS - {"each", "all"}
+                or low in ("also", "and", "our", "my", "their", "search", "of", "up", "both", "information", "about", "on", "following")
+                or (
+                    reader.mark(at, ",")
+                    and reader.low(at - 1) in ("create", "add", "edit", "view", "delete", "remove", "browse", "update", "manage")
+                )
             ):
                 at += 1
             else:
@@ -276,6 +341,8 @@ class _Grammar:
             return possessive
         if reader.mark(end, "("):
             return self._bracketed(reader, start, end)
+        if reader.mark(end, ":", "-") and reader.low(end - 1) in VAGUE:
+            return end + 1  # "two tables: customers (...)"
         after = reader.introduced(end)
         if after is None and reader.low(end) == "by" and curated and is_plural(reader.low(end - 1)):
             after = end + 1
@@ -296,10 +363,11 @@ class _Grammar:
             return None
         return self._fields(reader, end, self._entity(reader, at, end, every=True))
 
-    def _bracketed(self, reader: Reader, start: int, end: int) -> int:
+    def _bracketed(self, reader: Reader, start: int, end: int, opening: int | None = None) -> int:
         """ "products (name, price)"."""
-        close = reader.closing(end)
-        inside = Reader(reader.tokens[end + 1 : close])
+        opening = end if opening is None else opening
+        close = reader.closing(opening)
+        inside = Reader(reader.tokens[opening + 1 : close])
         entity = self._entity(reader, start, end, every=True)
         after = inside.introduced(0)
         self._fields(inside, 0 if after is None else after, entity, closed=True)
@@ -308,7 +376,7 @@ class _Grammar:
     def _fields(self, reader: Reader, at: int, entity: EntityDraft, *, closed: bool = False) -> int:
         """Reads fields into `entity` until the list ends or, unless it is `closed`, another entity begins."""
         for _ in range(_MOST_ITEMS):
-            while reader.mark(at, ",", ";", ":", "-") or reader.low(at) in ("and", "plus", "also", "or") and reader.word(at):
+            while reader.mark(at, ",", ";", ":", "-") or (reader.low(at) in ("and", "plus", "also", "or") and reader.word(at)):
                 at += 1
             if at >= len(reader) or reader.mark(at, ")"):
                 return at
@@ -366,21 +434,22 @@ class _Grammar:
     def _entity(self, reader: Reader, start: int, end: int, *, every: bool, curated: bool = False) -> EntityDraft:
         """The entity that a noun phrase names: one that is there already, or a new one."""
         name = _entity_name(reader, start, end)
-        known = singular_phrase(name.lower())
-        for entity in self.entities:
-            if singular_phrase(entity.name.lower()) == known:
-                entity.curated = entity.curated or curated
-                return entity
+        known = self._known(name)
+        if known is not None:
+            known.curated = known.curated or curated
+            return known
         entity = EntityDraft(name, curated=curated, plural=every or is_plural(name.split(" ")[-1].lower()))
         self.entities.append(entity)
         return entity
 
+    def _known(self, name: str) -> EntityDraft | None:
+        wanted = singular_phrase(name.lower())
+        return next((entity for entity in self.entities if singular_phrase(entity.name.lower()) == wanted), None)
 
-_PLAIN = frozenset(
-    """small simple little nice basic new modern clean easy quick great good lightweight web mobile desktop online internal tiny minimal
+
+_PLAIN = lexicon("""small simple little nice basic new modern clean easy quick great good lightweight web mobile desktop online internal tiny minimal
     beautiful pretty full complete responsive custom own full-stack crud straightforward friendly user-friendly useful handy proper
-    current existing""".split()
-)
+    current existing""")
 
 
 def _entity_name(reader: Reader, start: int, end: int) -> str:

@@ -5,22 +5,33 @@ from __future__ import annotations
 import re
 
 from processors.plan.drafts import FieldDraft
-from processors.plan.fieldtypes import CURRENCIES, TYPE_WORDS, UNITS
+from processors.plan.fieldtypes import CURRENCIES, TYPE_WORDS, UNITS, head_of, is_known
+from processors.plan.lexicon import lexicon
 from processors.plan.phrases import Reader
 from processors.plan.vocabulary import DETERMINERS, MODIFIERS
+from processors.plan.words import singular
 
 _STOPS = frozenset({"and", "plus"})
-_AUXILIARIES = frozenset(
-    "is are was were be been being has have had can could will would should does do did get gets got already still currently yet really actually to".split()
+_AUXILIARIES = lexicon(
+    "is are was were be been being has have had can could will would should does do did get gets got already still currently yet really actually to"
 )
-_CLAUSES = frozenset("that which who whom whose where when if they we it you i he she is are was were can may must should either being one ranging called".split())
-_RELATION = {
+_CLAUSES = lexicon(
+    "that which who whom whose where when if they we it you i he she is are was were can may must should either being one ranging called"
+)
+RELATION_VERBS = {
     "belongs": "to", "belong": "to", "belonging": "to", "linked": "to", "related": "to", "assigned": "to", "connected": "to", "attached": "to",
     "refers": "to", "associated": "with", "placed": "by", "made": "by", "written": "by", "taught": "by", "created": "by", "owned": "by",
     "led": "by", "run": "by", "supplied": "by", "borrowed": "by", "booked": "by", "given": "by", "held": "by", "reported": "by",
 }  # fmt: skip
-_NUMERIC = ("number", "integer", "money")
-_FILLERS = frozenset("that which is are can be may must should either one of being the following values options choices such as like from for example a an called it they only always usually".split())
+_MARKS_OF_STATE = lexicon("checkbox flag toggle tickbox switch tick")
+# Labels whose brackets hold parts, not choices: "address (street, city)".
+_COMPOUND = lexicon("address name contact details date dimensions location price period info information duration")
+_SHARED = lexicon("""first last middle start end home away pickup return arrival departure min max minimum maximum beginning opening closing check-in
+    check-out purchase sale buying selling issue due delivery billing shipping given family maiden begin finish contact postal street
+    width height net gross planned actual estimated""")
+_FILLERS = lexicon(
+    "that which is are can be may must should either one of being the following values options choices such as like from for example a an called it they only always usually"
+)
 
 
 def read_item(reader: Reader, at: int) -> tuple[FieldDraft | None, int]:
@@ -31,7 +42,11 @@ def read_item(reader: Reader, at: int) -> tuple[FieldDraft | None, int]:
     special = _special(reader, at, draft)
     if special is not None:
         return (draft if draft.label else None), max(special, start + 1)
+    if reader.low(at) in ("list", "set") and reader.low(at + 1) == "of" and reader.content(at + 2):
+        at += 2
     words, at = _words(reader, at, draft)
+    if len(words) == 1 and (head := _shared_head(reader, at, words[0])):
+        words.append(head)
     draft.label = _trimmed(words, draft)
     at = _hints(reader, at, draft)
     if not draft.label:
@@ -78,9 +93,14 @@ def _special(reader: Reader, at: int, draft: FieldDraft) -> int | None:
         if low == "what" and re.match(r"costs?\b", draft.label):
             draft.label = "cost"
         return end
+    if low in _MARKS_OF_STATE and reader.low(at + 1) in ("for", "if", "whether", "that", "saying", "when") and reader.word(at + 2):
+        after = at + 3 if reader.low(at + 2) in ("whether", "if") else at + 2
+        words, end = _clause(reader, after)
+        draft.label, draft.type, draft.definite = _state(words), "boolean", True
+        return end
     relation = at + 1 if low in ("is", "are", "be") else at
-    wanted = _RELATION.get(reader.low(relation))
-    if wanted and reader.low(relation + 1) == wanted:
+    wanted = RELATION_VERBS.get(reader.low(relation))
+    if wanted and reader.low(relation + 1) == wanted and reader.word(reader.determiners(relation + 2)):
         return _target(reader, relation + 2, draft)
     if low in ("is", "are") and reader.low(at + 1) in ("for", "by", "from", "with") and reader.low(at + 2) in DETERMINERS:
         return _target(reader, at + 2, draft)
@@ -109,7 +129,15 @@ def _amount(reader: Reader, at: int, draft: FieldDraft) -> int:
     elif kind == "much":
         draft.label, draft.type = " ".join(words), "number"
     else:
-        draft.label = {"long": "duration", "old": "age", "often": "frequency", "far": "distance", "big": "size", "tall": "height", "heavy": "weight"}[kind]
+        draft.label = {
+            "long": "duration",
+            "old": "age",
+            "often": "frequency",
+            "far": "distance",
+            "big": "size",
+            "tall": "height",
+            "heavy": "weight",
+        }[kind]
     return end
 
 
@@ -121,8 +149,7 @@ def _target(reader: Reader, at: int, draft: FieldDraft) -> int:
         end += 1
     draft.label = draft.target = reader.text(start, end)
     draft.definite = True
-    rest, end = _clause(reader, end)
-    return end
+    return _clause(reader, end)[1]
 
 
 def _clause(reader: Reader, at: int) -> tuple[list[str], int]:
@@ -138,8 +165,12 @@ def _clause(reader: Reader, at: int) -> tuple[list[str], int]:
 
 def _state(words: list[str]) -> str:
     """What a clause says of its subject: "it has been returned" -> "returned", "breakfast is included" -> "breakfast included"."""
+    if [w.lower() for w in words[:2]] == ["or", "not"]:
+        words = words[2:]
     if [w.lower() for w in words[-2:]] == ["or", "not"]:
         words = words[:-2]
+    while len(words) > 1 and words[-1].lower() in ("it", "them", "him", "her", "me", "us", "yet", "already"):
+        words = words[:-1]
     low = [w.lower() for w in words]
     verb = next((i for i, w in enumerate(low) if w in _AUXILIARIES), None)
     if low and (low[0] in ("it", "they", "he", "she", "this", "that", "we", "you", "i", "there") or low[0] in DETERMINERS):
@@ -173,14 +204,35 @@ def _words(reader: Reader, at: int, draft: FieldDraft) -> tuple[list[str], int]:
             at = _relative(reader, at, draft)
             break
         elif words and low in ("with", "having"):
-            _, at = _clause(reader, at)
+            found = (
+                reader.choices(at + 2 + reader.mark(at + 2, ":"), anyway=True)
+                if reader.low(at + 1) in ("options", "values", "choices")
+                else None
+            )
+            if found:
+                draft.options, at = found
+            else:
+                _, at = _clause(reader, at)
             break
         words.append(reader.tokens[at].text)
         at += 1
-        if reader.mark(at, "/") and reader.word(at + 1) and not _yes_no(reader, at - 1):
+        if reader.mark(at, "/") and reader.word(at + 1) and not _yes_no(reader, at - 1) and not _shared_head(reader, at, words[-1]):
             words[-1] += f"/{reader.tokens[at + 1].text}"
             at += 2
     return words, at
+
+
+def _shared_head(reader: Reader, at: int, word: str) -> str:
+    """The noun that "first" shares in "first and last name"; empty where it shares none."""
+    if word.lower() not in _SHARED or not (reader.low(at) in ("and", "or") or reader.mark(at, "/", ",")):
+        return ""
+    start = at + 1
+    while reader.low(start) in _SHARED and (reader.low(start + 1) in ("and", "or") or reader.mark(start + 1, ",")):
+        start += 2
+    ends = not reader.word(start + 2) or reader.low(start + 2) in _STOPS | {"in", "of", "for"}
+    if reader.low(start) in _SHARED and reader.content(start + 1) and ends:
+        return singular(reader.low(start + 1))
+    return ""
 
 
 def _yes_no(reader: Reader, at: int) -> bool:
@@ -271,7 +323,11 @@ def _hints(reader: Reader, at: int, draft: FieldDraft) -> int:
             after += 1
         for end in (after + 2, after + 1):
             kind = TYPE_WORDS.get(" ".join(reader.low(i) for i in range(after, end)))
-            if kind and kind not in ("enum", "reference") and (end >= len(reader) or reader.mark(end, ",", ";", ")") or reader.low(end) == "and"):
+            if (
+                kind
+                and kind not in ("enum", "reference")
+                and (end >= len(reader) or reader.mark(end, ",", ";", ")") or reader.low(end) == "and")
+            ):
                 draft.type = kind
                 return end
         found = reader.choices(after)
@@ -291,7 +347,9 @@ def bracket(reader: Reader, start: int, end: int, draft: FieldDraft) -> None:
         draft.required = False
     elif "required" in low or "mandatory" in low:
         draft.required = True
-    rest = re.sub(r"\b(?:optional|not required|required|mandatory|unique)\b|^\W+|\W+$", "", re.sub(r"^(?:an?|the|in|as an?|as|type) ", "", text)).strip()
+    rest = re.sub(
+        r"\b(?:optional|not required|required|mandatory|unique)\b|^\W+|\W+$", "", re.sub(r"^(?:an?|the|in|as an?|as|type) ", "", text)
+    ).strip()
     if rest in TYPE_WORDS and TYPE_WORDS[rest] != "reference":
         if TYPE_WORDS[rest] == "money":
             draft.unit = CURRENCIES.get(rest, "")
@@ -317,13 +375,29 @@ def bracket(reader: Reader, start: int, end: int, draft: FieldDraft) -> None:
         options = tuple(o for o in found[0] if o.lower() not in ("optional", "required"))
         if {o.lower() for o in options} in ({"yes", "no"}, {"true", "false"}, {"y", "n"}):
             draft.type = "boolean"
-        elif len(options) >= 2:
+        elif len(options) >= 2 and not (sum(map(is_known, options)) * 2 >= len(options) and head_of(draft.label.lower()) in _COMPOUND):
             draft.options = options
 
 
 def _trimmed(words: list[str], draft: FieldDraft) -> str:
     """The label without words that only say it is a field: "name field", "paid flag"."""
-    while len(words) > 1 and words[-1].lower() in ("field", "column", "attribute", "flag", "checkbox", "toggle", "tickbox", "switch", "each", "too", "yes", "boolean"):
+    while len(words) > 1 and words[-1].lower() in (
+        "field",
+        "column",
+        "attribute",
+        "dropdown",
+        "select",
+        "picker",
+        "flag",
+        "checkbox",
+        "toggle",
+        "tickbox",
+        "switch",
+        "each",
+        "too",
+        "yes",
+        "boolean",
+    ):
         if words[-1].lower() in ("flag", "checkbox", "toggle", "tickbox", "switch", "boolean"):
             draft.type = "boolean"
         elif words[-1].lower() == "yes":

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_ENGLISH = frozenset(
-    """a an the and or with of for to in on by from that which who where each every it is are be has have we i you my our their its
+from processors.plan.lexicon import lexicon
+
+_ENGLISH = lexicon("""a an the and or with of for to in on by from that which who where each every it is are be has have we i you my our their its
     as at this app application tool system track manage keep list name date price number title status email phone address whether
-    can should must want need build make create please has having contain include""".split()
-)
-_FOREIGN = frozenset(
-    """eine einen einer eines der das und mit für unsere unser ist sind wir ich nicht zum zur auf von den dem ein soll sollen
+    can should must want need build make create please has having contain include""")
+_FOREIGN = lexicon("""eine einen einer eines der das und mit für unsere unser ist sind wir ich nicht zum zur auf von den dem ein soll sollen
     une des les avec pour et dans nous notre gérer qui sur aux du le la est sont un je mon mes ses nom
     una uno los las con para y nuestra nuestro gestionar que por del el es son aplicación nombre mi
     um uma os dos das com nosso nossa gerenciar aplicativo nome são em
@@ -19,8 +18,7 @@ _FOREIGN = frozenset(
     een het voor met onze ons beheren van op zijn naam wij
     och för med vår hantera ett som är att namn
     i z dla oraz aplikacja nasz nazwa
-    и для с на приложение""".split()
-)
+    и для с на приложение""")
 
 
 def is_english(text: str) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from processors.plan.fieldtypes import is_known
+from processors.plan.lexicon import lexicon
 from processors.plan.tokens import Clause, Token
 from processors.plan.vocabulary import AMBIGUOUS, BUILD, DETERMINERS, FUNCTION, HAS, KEEP, MODALS, PRONOUNS
 from processors.plan.words import is_plural
 
-_PARTICIPLES = frozenset(
-    "described defined identified characterised characterized stored tracked recorded listed registered represented kept saved specified given".split()
+_PARTICIPLES = lexicon(
+    "described defined identified characterised characterized stored tracked recorded listed registered represented kept saved specified given"
 )
-_FIELD_NOUNS = frozenset("following fields field attributes attribute properties property columns column details data info information things values".split())
+_FIELD_NOUNS = lexicon(
+    "following fields field attributes attribute properties property columns column details data info information things values entities tables lists objects models collections kinds"
+)
 _MOST_WORDS = 6
 
 
@@ -54,17 +57,24 @@ class Reader:
         low = self.low(at)
         if low not in KEEP or not self.word(at):
             return False
-        follows = self.word(at + 1) and (self.low(at + 1) in DETERMINERS or self.low(at + 1) not in FUNCTION or self.low(at + 1) in ("track", "of"))
+        follows = self.word(at + 1) and (
+            self.low(at + 1) in DETERMINERS or self.low(at + 1) not in FUNCTION or self.low(at + 1) in ("track", "of")
+        )
         if low not in AMBIGUOUS:
-            return follows or (self.mark(at + 1, ",") or self.low(at + 1) in ("and", "or")) and self.low(at + 2) in KEEP
+            return follows or ((self.mark(at + 1, ",") or self.low(at + 1) in ("and", "or")) and self.low(at + 2) in KEEP)
         before = self.low(at - 1)
         if not follows:
             return False
+        if self.low(at + 1) in ("a", "an", "the", "its", "their", "our", "my"):
+            return True
         if at == 0:
             return not low.endswith("s")
         if before in PRONOUNS or before in MODALS or before in ("to", "please", "and", "where", "or", "not"):
             return True
-        return low.endswith("s") and not self.tokens[at - 1].mark and before not in FUNCTION and not is_plural(before) and is_plural(self.low(at + 1))
+        if self.tokens[at - 1].mark or before in FUNCTION or not is_plural(self.low(at + 1)):
+            return False
+        # "the shop tracks orders", "staff register parcels": the verb agrees with the noun before it
+        return low.endswith("s") != is_plural(before)
 
     def determiners(self, at: int) -> int:
         """The position after determiners and the like."""
@@ -106,7 +116,7 @@ class Reader:
         if self.low(at) == "at" and self.low(at + 1) == "least":
             at += 2
         start = at
-        while self.low(at) in ("the", "these", "following", "some", "basic", "both", "different"):
+        while self.low(at) in ("the", "these", "following", "some", "basic", "both", "different", "two", "three", "four", "five", "six"):
             at += 1
         named = at
         while self.low(at) in _FIELD_NOUNS:
@@ -115,7 +125,7 @@ class Reader:
             at += 2 if self.low(at) == "such" else 1
         if self.mark(at, ":", "-"):
             return at + 1
-        return at if at > named and (named > start or not self.mark(at, "(", ",") and self.low(at) not in ("and", "with")) else start
+        return at if at > named and (named > start or (not self.mark(at, "(", ",") and self.low(at) not in ("and", "with"))) else start
 
     def introduced(self, at: int) -> int | None:
         """The position after "with", ", each with", "having" and the like, else None."""
@@ -199,7 +209,13 @@ class Reader:
             return False
         if closed or low not in FUNCTION or low in BUILD:
             return True
-        return low in (("not", "no", "other", "others", "none", "on", "off", "in", "out", "most", "very") if first else ("of", "to", "in", "not", "on", "for"))
+        if not first and low in ("the", "a", "an"):
+            return self.low(at - 1) in ("on", "in", "at", "to", "for")
+        return low in (
+            ("not", "no", "other", "others", "none", "on", "off", "in", "out", "most", "very")
+            if first
+            else ("of", "to", "in", "not", "on", "for")
+        )
 
     def _or_again(self, at: int) -> bool:
         """Whether "a or b or c" goes on behind the "or" at `at`."""

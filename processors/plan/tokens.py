@@ -7,6 +7,8 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from processors.plan.lexicon import lexicon
+
 
 class Token(NamedTuple):
     """A word, or a mark: one of `, ; : ( ) / - ?` and the arrow of an option list. `low` is the word in lower case."""
@@ -48,7 +50,11 @@ _TOKEN = re.compile(
 _MARKS = {"[": "(", "{": "(", "<": "", "]": ")", "}": ")", ">": "", "|": "/", "=": "", "!": "."}
 _BULLET = re.compile(r"^(?P<indent>\s*)(?P<mark>[-*+\u2022]|\d{1,2}[.)]|[a-z]\))\s+(?P<text>.*)$")
 _HEADING = re.compile(r"^(?P<indent>\s*)#{1,6}\s+(?P<text>.*)$")
-_STARTS_LIST = re.compile(r"^\s*[\w' -]{1,48}(?::\s|\s*\()")
+_STARTS_LIST = re.compile(r"^\s*[\w' ]{1,48}(?::\s|\s*\(|\s-\s)")
+# Names that are one word although they look like camelCase.
+_BRANDS = lexicon(
+    "LinkedIn GitHub GitLab YouTube PayPal WhatsApp JavaScript TypeScript PowerPoint FaceTime WordPress QuickBooks TikTok OpenStreetMap AirTag"
+)
 
 
 @dataclass
@@ -65,6 +71,10 @@ def normalise(text: str) -> str:
     """One spelling for quotes, dashes, bullets and abbreviations; nothing invisible."""
     text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
     text = "".join(c if c == "\n" or c.isprintable() else " " if c.isspace() else "" for c in text)
+    # Bounded runs keep every pattern below fast on texts that are made to be slow.
+    text = re.sub(r"(?<=\S) {2,}", " ", re.sub(r"(?m)^ {40,}", " " * 40, text))
+    text = re.sub(r"\n{3,}", "\n\n", re.sub(r"(?m) +$", "", text))
+    text = re.sub(r"(\S{80})\S+", r"\1", text)
     for pattern, replacement in _REPLACEMENTS:
         text = pattern.sub(replacement, text)
     return re.sub(r"(?<=\w)\*\*|\*\*(?=\w)|__(?=\w)|(?<=\w)__(?=\s|:)", "", text)
@@ -132,7 +142,9 @@ def tokenise(text: str) -> list[Token]:
         elif kind in ("dash", "arrow"):
             tokens.append(Token("-", "-", True))
         elif kind in ("word", "number"):
-            word = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", value.rstrip(".'")).replace("_", " ")
+            word = value.rstrip(".'").replace("_", " ")
+            if word not in _BRANDS:
+                word = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", word)
             tokens.append(Token(word, word.casefold(), False))
     return tokens
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 import re
 
 from processors.plan.assemble import assemble
+from processors.plan.defaults import kept_by_name
 from processors.plan.drafts import EntityDraft
 from processors.plan.errors import BadPrompt, NotUnderstood
 from processors.plan.fieldtypes import is_known
 from processors.plan.grammar import read
 from processors.plan.language import is_english
 from processors.plan.look import theme_of
+from processors.plan.tokens import normalise
 from processors.plan.vocabulary import BEYOND, VAGUE
-from processors.plan.words import clean, label
+from processors.plan.words import clean, label, singular_phrase
 from processors.plan.written import is_written, read_written
 from processors.spec import MAX_TITLE, InvalidSpec, Spec
 
 MAX_PROMPT_BYTES = 64 * 1024
 MAX_PROSE_CHARACTERS = 20_000
 
-_CALLED = re.compile(r"\b(?:called|named|titled)\s*:?\s*(?:[\"\u201c\u201d'\u2018\u2019]([^\"\u201c\u201d\u2018\u2019\n]{1,60}?)[\"\u201c\u201d'\u2018\u2019]|([A-Z][\w-]*(?: [A-Z][\w-]*){0,3}))")
+_CALLED = re.compile(
+    r"\b(?:called|named|titled)\s*:?\s*(?:[\"\u201c\u201d'\u2018\u2019]([^\"\u201c\u201d\u2018\u2019\n]{1,60}?)[\"\u201c\u201d'\u2018\u2019]|([A-Z][\w-]*(?: [A-Z][\w-]*){0,3}))"
+)
 _HOW = "Say what it keeps and which fields each has, for example: a library app with books (title, author, year) and members (name, email)."
 
 
@@ -38,18 +42,23 @@ def understand(text: str) -> Spec:
     if written is not None:
         return read_written(written)
     if len(text) > MAX_PROSE_CHARACTERS:
-        raise NotUnderstood("needs_model", f"a prompt of {len(text)} characters is too long to be understood without a language model. {_HOW}")
+        raise NotUnderstood(
+            "needs_model", f"a prompt of {len(text)} characters is too long to be understood without a language model. {_HOW}"
+        )
     if not is_english(text):
         raise NotUnderstood("needs_model", "without a language model only English is understood")
-    return _prose(text)
+    return _prose(normalise(text))
 
 
 def _prose(text: str) -> Spec:
+    """`text` is normalised: the patterns below meet no long runs of anything."""
     drafts, titles = read(_CALLED.sub(" ", text))
-    kept = [draft for draft in drafts if _believable(draft)]
+    kept = _without_broader([draft for draft in drafts if _believable(draft)])
     declared = [draft for draft in kept if draft.fields]
     if not declared and re.search(BEYOND, text, re.I):
         raise NotUnderstood("needs_model", f"what this application does is more than keeping records. {_HOW}")
+    if not kept and (name := kept_by_name(titles)):
+        kept = [EntityDraft(name, curated=True, plural=True)]
     if not kept:
         raise NotUnderstood("needs_model", f"no things with fields were found in the prompt. {_HOW}")
     called = _CALLED.search(text)
@@ -58,6 +67,12 @@ def _prose(text: str) -> Spec:
         return assemble(kept, titles, title=title, theme=theme_of(text))
     except InvalidSpec as error:
         raise NotUnderstood("needs_model", f"the prompt was read, but makes no application: {error}") from error
+
+
+def _without_broader(drafts: list[EntityDraft]) -> list[EntityDraft]:
+    """Without things of which nothing is said but that have their say under a shorter name: houseplants, where each plant has fields."""
+    declared = [singular_phrase(d.name.lower()) for d in drafts if d.fields]
+    return [d for d in drafts if d.fields or not any(singular_phrase(d.name.lower()).endswith(name) for name in declared)]
 
 
 def _believable(draft: EntityDraft) -> bool:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 
+from processors.plan.lexicon import lexicon
 from processors.spec import MAX_LABEL, RESERVED_KEYS
 
 _IRREGULAR = {
@@ -77,16 +78,16 @@ _IRREGULAR = {
 }
 _PLURALS = {singular: plural for plural, singular in _IRREGULAR.items()}
 # The same in both numbers, and meant as many where it names what an application keeps.
-COLLECTIVE = frozenset("staff equipment series species sheep fish deer aircraft spacecraft livestock inventory news furniture merchandise personnel".split())
+COLLECTIVE = lexicon(
+    "staff equipment series species sheep fish deer aircraft spacecraft livestock inventory news furniture merchandise personnel"
+)
 # Singular nouns that look like plurals.
-_SINGULAR_S = frozenset(
-    """bus gas lens canvas atlas alias bias chess business address access process progress success class glass grass mass pass
+_SINGULAR_S = lexicon("""bus gas lens canvas atlas alias bias chess business address access process progress success class glass grass mass pass
     boss loss cross dress stress press status bonus campus virus census focus radius genius cactus syllabus analysis basis
     diagnosis thesis crisis axis oasis tennis news maths physics economics politics mathematics logistics analytics gps sms
     gymnastics athletics headquarters corps congress fitness wellness witness illness happiness weakness compass harness hostess
     actress waitress mattress fortress princess canvas texas christmas always perhaps this is was has its his as us yes
-    various previous serious famous obvious famous anonymous continuous""".split()
-)
+    various previous serious famous obvious famous anonymous continuous""")
 
 
 def singular(word: str) -> str:
@@ -186,4 +187,10 @@ def _keep_case(before: str, after: str) -> str:
         return before + "s"
     if before.lower() == after + "s":
         return before[:-1]
-    return after.capitalize() if before[:1].isupper() and not before.isupper() else after.upper() if before.isupper() and len(before) > 1 else after
+    return (
+        after.capitalize()
+        if before[:1].isupper() and not before.isupper()
+        else after.upper()
+        if before.isupper() and len(before) > 1
+        else after
+    )

@@ -26,15 +26,43 @@ from processors.plan.errors import BadPrompt
 from processors.plan.fieldtypes import CURRENCIES, TYPE_WORDS, UNITS
 from processors.plan.look import color, theme_of
 from processors.plan.words import clean, singular_phrase
-from processors.spec import FIELD_TYPES, MAX_ENTITIES, MAX_FIELDS, MAX_LABEL, MAX_OPTIONS, MAX_TEXT, MAX_TITLE, InvalidSpec, Page, Spec, Theme
+from processors.spec import (
+    FIELD_TYPES,
+    MAX_ENTITIES,
+    MAX_FIELDS,
+    MAX_LABEL,
+    MAX_OPTIONS,
+    MAX_TEXT,
+    MAX_TITLE,
+    InvalidSpec,
+    Page,
+    Spec,
+    Theme,
+)
 
 _MAX_DEPTH = 10
+_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "seq", "map"))
 _MAX_NODES = 20_000
 _FENCE = re.compile(r"```(?:ya?ml|json)?[^\S\n]*\n(.*?)\n\s*```", re.S)
 _STARTS = re.compile(r"^(?:entities\s*:|[\"']?entities[\"']?\s*:)", re.M)
 _TOP = ("title", "name", "app", "description", "entities", "pages", "theme", "color", "colour", "accent")
 _ENTITY = ("name", "fields", "plural", "label", "description")
-_FIELD = ("name", "type", "required", "optional", "options", "values", "label", "target", "entity", "references", "to", "unit", "currency", "description")
+_FIELD = (
+    "name",
+    "type",
+    "required",
+    "optional",
+    "options",
+    "values",
+    "label",
+    "target",
+    "entity",
+    "references",
+    "to",
+    "unit",
+    "currency",
+    "description",
+)
 
 
 def is_written(text: str) -> str | None:
@@ -74,8 +102,8 @@ def _parse(text: str) -> yaml.Node:
         _check_events(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}: " if mark else ""
+        mark: yaml.Mark | None = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}: " if mark is not None else ""
         raise BadPrompt("bad_spec", f"{where}this is no YAML: {error.problem or error.context}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise BadPrompt("bad_spec", f"this is no YAML: {error}") from error
@@ -88,12 +116,16 @@ def _check_events(text: str) -> None:
     """Refuses aliases (a few lines of them can mean gigabytes), nests and sheer numbers before anything is built."""
     depth = nodes = documents = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark is not None else 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise BadPrompt("bad_spec", f"line {line}: anchors and aliases (& and *) are not possible in a specification; quote text that begins with them")
+            raise BadPrompt(
+                "bad_spec",
+                f"line {line}: anchors and aliases (& and *) are not possible in a specification; quote text that begins with them",
+            )
         if isinstance(event, yaml.NodeEvent):
             nodes += 1
-            if getattr(event, "tag", None) is not None and not str(getattr(event, "tag", "")).startswith("tag:yaml.org,2002:"):
+            tag = getattr(event, "tag", None)
+            if tag is not None and tag not in _TAGS:
                 raise BadPrompt("bad_spec", f"line {line}: tags (!) are not possible in a specification; quote text that begins with one")
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
@@ -182,7 +214,10 @@ def _check_references(node: yaml.Node, drafts: list[EntityDraft], known: dict[st
         for field in draft.fields:
             target = field.target or field.label
             if field.type == "reference" and not any(singular_phrase(w) in known for w in _tails(target)):
-                _fail(node, f"the field {field.label!r} of {draft.name!r} refers to {target!r}, which is no entity; there are {', '.join(known)}")
+                _fail(
+                    node,
+                    f"the field {field.label!r} of {draft.name!r} refers to {target!r}, which is no entity; there are {', '.join(known)}",
+                )
 
 
 def _tails(phrase: str) -> Iterator[str]:
@@ -194,7 +229,8 @@ def _entity(node: yaml.Node) -> EntityDraft:
     if isinstance(node, yaml.ScalarNode):
         return EntityDraft(_name(node, "the name of an entity"), curated=True)
     if isinstance(node, yaml.MappingNode) and len(node.value) == 1 and getattr(node.value[0][0], "value", "") not in _ENTITY:
-        return _entity_named(*node.value[0])  # - product: [name, price]
+        name, value = node.value[0]
+        return _entity_named(name, value)  # - product: [name, price]
     members = _mapping(node, "an entity", _ENTITY)
     if "name" not in members:
         _fail(node, "an entity has a name")
@@ -245,7 +281,8 @@ def _field(node: yaml.Node, entity: str) -> FieldDraft:
     if isinstance(node, yaml.ScalarNode):
         return _field_text(node, _text(node, f"a field of {entity!r}", MAX_TITLE), entity)
     if isinstance(node, yaml.MappingNode) and len(node.value) == 1 and getattr(node.value[0][0], "value", "") != "name":
-        return _field_typed(*node.value[0], entity)  # - price: money
+        name, value = node.value[0]
+        return _field_typed(name, value, entity)  # - price: money
     what = f"a field of {entity!r}"
     members = _mapping(node, what, _FIELD)
     if "name" not in members:
@@ -311,8 +348,12 @@ def _field_text(node: yaml.Node, text: str, entity: str) -> FieldDraft:
 
 
 _FLAGS = re.compile(r"\b(?P<required>required|mandatory|not null)\b|\b(?P<optional>optional|nullable)\b", re.I)
-_LISTED = re.compile(r"^(?:(?:enum|select|choice|choices|one of|options?)\s*:?\s*)?[(\[]?(?P<list>[^()\[\]]+(?:[|,/]| or )[^()\[\]]+)[)\]]?$", re.I)
-_REFERS = re.compile(r"^(?:references?|relation|ref|belongs to|lookup|fk|foreign key|link)\b\s*(?:to\b)?\s*[(:]?\s*(?P<to>[^()]+?)\)?$", re.I)
+_LISTED = re.compile(
+    r"^(?:(?:enum|select|choice|choices|one of|options?)\s*:?\s*)?[(\[]?(?P<list>[^()\[\]]+(?:[|,/]| or )[^()\[\]]+)[)\]]?$", re.I
+)
+_REFERS = re.compile(
+    r"^(?:references?|relation|ref|belongs to|lookup|fk|foreign key|link)\b\s*(?:to\b)?\s*[(:]?\s*(?P<to>[^()]+?)\)?$", re.I
+)
 
 
 def _apply_type(node: yaml.Node, text: str, draft: FieldDraft) -> None:
@@ -361,7 +402,10 @@ def _other_type(node: yaml.Node, kind: str, plain: str, draft: FieldDraft) -> No
 
 
 def _unknown_type(node: yaml.Node, kind: str, draft: FieldDraft) -> NoReturn:
-    _fail(node, f"the field {draft.label!r} has the unknown type {kind[:60]!r}; types are {', '.join(FIELD_TYPES)}, choices (a | b | c) or the name of an entity")
+    _fail(
+        node,
+        f"the field {draft.label!r} has the unknown type {kind[:60]!r}; types are {', '.join(FIELD_TYPES)}, choices (a | b | c) or the name of an entity",
+    )
 
 
 # -- the rest -----------------------------------------------------------------------------------------------------------------
@@ -390,7 +434,9 @@ def _with_pages(spec: Spec, node: yaml.Node) -> Spec:
     notes = list(spec.notes)
     for item in _sequence(node, "the list of pages", 2 * MAX_ENTITIES):
         title, entity = _page(item)
-        words = re.sub(r"\b(?:list|page|overview|table|all|the|detail|details|form|new|edit)\b", " ", (entity or title).lower().replace("_", " "))
+        words = re.sub(
+            r"\b(?:list|page|overview|table|all|the|detail|details|form|new|edit)\b", " ", (entity or title).lower().replace("_", " ")
+        )
         match = known.get(singular_phrase(clean(words)) if clean(words) else "")
         if match is None and entity:
             _fail(item, f"the page {title!r} shows {entity!r}, which is no entity; there are {', '.join(known)}")

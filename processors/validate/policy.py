@@ -44,5 +44,5 @@ class ValidationPolicy(BaseModel):
     """Recorded screens that are played and compared; a longer recording is judged by its beginning."""
     visual: float = 0.0
     """Mean of block, text, position and colour over the states reached; 0: measured and reported, never rejected."""
-    backend_timeout_s: float = 10.0
+    backend_timeout_s: float = 30.0
     """For one artifact's migrations and their checks."""

@@ -88,6 +88,7 @@ def complaints(log: Log) -> list[Finding]:
     for rule, said, entries in (
         ("crash", "the page crashed", ["the renderer process ended"] if log.crashed else []),
         ("exception", "uncaught exception", log.exceptions),
+        ("blocked", "stopped by the page's policy", log.blocked),
         ("console", "console error", log.console),
         ("external", "asked for an address elsewhere", log.external),
         ("failed", "asked for a file that is not there", log.failed),

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,13 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from processors.pricing import priced
 from processors.toolchain import project
 from processors.toolchain.node import Toolchain
-from processors.validate import ValidationPolicy, Validator
+from processors.validate.policy import ValidationPolicy
 from schemas import records
 from schemas.records import ArtifactGenerated, Record
 from streams.contract import Context, Effect, Stage
 from streams.failures import Refused
 from streams.topics import ARTIFACT_GENERATED, ARTIFACT_REJECTED, ARTIFACT_VALIDATED, REQUEST_PROGRESSED, USAGE_RECORDED
 from streams.versions import claim_version
+
+if TYPE_CHECKING:
+    from processors.validate.validator import Validator
 
 log = structlog.get_logger()
 FINDINGS_IN_RECORD = 100
@@ -45,6 +49,8 @@ class ValidateStage:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
+        from processors.validate.validator import Validator
+
         async with Validator(self.toolchain, self.settings.policy) as validator:
             self._validator = validator
             yield

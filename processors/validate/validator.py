@@ -17,8 +17,9 @@ from processors.toolchain.findings import Finding, errors
 from processors.toolchain.node import Toolchain
 from processors.toolchain.project import Files, ProjectError, check
 from processors.toolchain.transpile import transpile
-from processors.validate import behaviour, render, report, static, texts
+from processors.validate import backend, behaviour, render, report, static, texts
 from processors.validate.behaviour import Done, Step
+from processors.validate.database import Database
 from processors.validate.policy import ValidationPolicy
 from processors.validate.report import Pair
 from processors.validate.verdict import GateResult, Verdict
@@ -79,6 +80,7 @@ class Validator:
         self._toolchain = toolchain
         self._policy = policy or ValidationPolicy()
         self._browsers = Browsers(toolchain)
+        self._database = Database(toolchain)
         self._axe = toolchain.axe.read_text()
 
     async def __aenter__(self) -> Validator:
@@ -86,9 +88,10 @@ class Validator:
 
     async def __aexit__(self, *_: object) -> None:
         await self._browsers.close()
+        await self._database.close()
 
     async def warm(self) -> None:
-        """Start what takes time to start, ahead of the first artifact."""
+        """Start a browser ahead of the first artifact. The database takes more memory than all else and waits for the first migration."""
         await self._browsers.warm()
 
     async def validate(
@@ -106,13 +109,29 @@ class Validator:
         recording's pictures (PNG) by the names in ``features``.
         """
         course = _Course(progress or (lambda _fraction, _gate: None))
-        dist = await self._from_files(dict(files), course)
-        if dist is not None:
-            await self._in_browser(dist, course, features, keyframes or {}, tenant)
+        built = await self._from_files(dict(files), course)
+        if built is not None:
+            dist, code = built
+            storing = asyncio.create_task(self._in_database(files, code))
+            try:
+                await self._in_browser(dist, course, features, keyframes or {}, tenant)
+                course.progress(_BEGINS["backend"], "backend")
+                if (stored := await storing) is not None:
+                    course.add("backend", *stored)
+            finally:
+                storing.cancel()
         return course.verdict()
 
-    async def _from_files(self, files: Files, course: _Course) -> Files | None:
-        """Gates ``static``, ``typecheck`` and ``build``, which share their sandbox runs; the built files if all three pass."""
+    async def _in_database(self, files: Mapping[str, bytes], code: Mapping[str, str]) -> tuple[list[Finding], int] | None:
+        """What the gate ``backend`` finds, and its time in ms; None for an application without migrations."""
+        if not backend.migrations(files):
+            return None
+        began = time.monotonic()
+        found = await backend.check(files, code, self._database, self._policy)
+        return found, round((time.monotonic() - began) * 1000)
+
+    async def _from_files(self, files: Files, course: _Course) -> tuple[Files, Mapping[str, str]] | None:
+        """Gates ``static``, ``typecheck`` and ``build``, which share their sandbox runs; built files and transpiled code if all three pass."""
         policy = self._policy
         with course.gate("static") as found:
             try:
@@ -126,13 +145,14 @@ class Validator:
         building = asyncio.create_task(build(sources, self._toolchain))
         try:
             with course.gate("static") as found:
-                found += static.check(files, await transpile(sources, self._toolchain), policy)
+                code = await transpile(sources, self._toolchain)
+                found += static.check(files, code, policy)
             course.progress(_BEGINS["typecheck"], "typecheck")
             built = await building
         finally:
             building.cancel()
         _add_build(course, built, files, policy)
-        return built.dist if course.ok else None
+        return (built.dist, code) if course.ok else None
 
     async def _in_browser(
         self, dist: Files, course: _Course, features: Mapping[str, Any] | None, keyframes: Mapping[str, bytes], tenant: str | None
@@ -146,9 +166,10 @@ class Validator:
             fresh = _Course(course.progress)
             log = Log()
             try:
-                async with asyncio.timeout(time_limit_s), self._browsers.open(dist, size, tenant) as opened:
+                async with self._browsers.open(dist, size, tenant) as opened:
                     log = opened.log
-                    await self._gates_in_browser(opened, fresh, features, keyframes)
+                    async with asyncio.timeout(time_limit_s):
+                        await self._gates_in_browser(opened, fresh, features, keyframes)
             except TimeoutError:
                 fresh.add("render", [Finding("render", "render.timeout", "the application keeps the browser busy longer than it may")], 0)
             except BrowserGone:

@@ -10,15 +10,18 @@ What holds it up:
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 
 import structlog
 
-from schemas.avro_codec import BadRecord
+from schemas.avro_codec import BadRecord, decoder, unframe
+from schemas.ids import BadId
 from sinks.clickhouse.avro_block import BROKER_TIME, BadSchema, container, field_names, first_field
 from sinks.clickhouse.http import ClickHouse, ClickHouseError, ClickHouseUnavailable
 from sinks.clickhouse.tables import TABLES, Table
@@ -31,6 +34,20 @@ _EARLIEST_MS = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp() * 1000)
 _LATEST_AHEAD_MS = _DAY_MS
 """An id's month is a partition, and producers mint ids: without limits, anyone could have a partition made for each record."""
 _UUID_LENGTH = 0x48  # 36 as Avro's varint
+
+
+_UUID7 = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What a registry id says about records: the writer's schema, the text its bodies begin with, and how to check them."""
+
+    schema_id: int
+    schema: str
+    first_field: str | None
+    decode: Callable[[bytes], Any] | None
+    """Only where anybody may write: finding a culprit by asking ClickHouse takes a tenth of a second, and a stranger may send many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +64,7 @@ class ClickHouseWriter:
         self._clickhouse = clickhouse
         self._schema_of = schema_of
         self._sleep = sleep
-        self._told: set[tuple[str, int]] = set()
+        self._origins: dict[tuple[str, int], _Origin] = {}
 
     def write(self, topic: str, records: Sequence[RawRecord]) -> list[RefusedRecord]:
         """Write ``records`` of ``topic``; return those that can never be written, in order.
@@ -58,46 +75,49 @@ class ClickHouseWriter:
         table = TABLES[topic]
         refused: list[RefusedRecord] = []
         blocks: dict[tuple[int, int], list[_Row]] = {}
-        schemas: dict[int, tuple[str, str | None] | RefusedRecord] = {}
         for index, record in enumerate(records):
-            value = record.value
-            if value is None or len(value) < 5 or value[0] != 0:
-                refused.append(RefusedRecord(index, "bad_record", "the value is not in the Confluent wire format"))
-                continue
-            schema_id = int.from_bytes(value[1:5], "big")
-            known = schemas.get(schema_id)
-            if known is None:
-                known = schemas[schema_id] = self._look_up(table, schema_id)
-            if isinstance(known, RefusedRecord):
-                refused.append(RefusedRecord(index, known.reason, known.message))
-                continue
             try:
-                month = _month(_id_of(table, record, value, known[1]), record.timestamp)
-            except ValueError as error:
+                value, origin = self._origin(table, record)
+                event_id = origin.decode(value).request_id if origin.decode else _id_of(table, record, value, origin)
+                month = _month(event_id, record.timestamp)
+            except BadRecord as error:
+                refused.append(RefusedRecord(index, "bad_record", str(error)))
+            except BadId as error:
                 refused.append(RefusedRecord(index, "bad_id", str(error)))
-                continue
-            blocks.setdefault((schema_id, month), []).append(_Row(index, record.timestamp, value))
+            else:
+                blocks.setdefault((origin.schema_id, month), []).append(_Row(index, record.timestamp, value))
         for (schema_id, _), rows in blocks.items():
-            known = schemas[schema_id]
-            assert not isinstance(known, RefusedRecord)
             for block in self._cut(rows):
-                refused += self._insert(table, known[0], block)
+                refused += self._insert(table, self._origins[table.name, schema_id].schema, block)
         refused.sort(key=lambda item: item.index)
         return refused
 
-    def _look_up(self, table: Table, schema_id: int) -> tuple[str, str | None] | RefusedRecord:
-        """The schema's text and its first field's name, or why records of that schema cannot be written into ``table``."""
+    def _origin(self, table: Table, record: RawRecord) -> tuple[bytes, _Origin]:
+        """The record's value and what is known of its writer. Raises ``BadRecord``."""
+        value = record.value
+        schema_id = unframe(value)
+        assert value is not None
+        known = self._origins.get((table.name, schema_id))
+        if known is None:
+            known = self._origins[table.name, schema_id] = self._look_up(table, schema_id)
+        return value, known
+
+    def _look_up(self, table: Table, schema_id: int) -> _Origin:
+        """Raises ``BadRecord`` where records of that schema cannot be written into ``table``."""
         try:
-            text = self._schema_of(schema_id)
-            names = set(field_names(text))
-        except (BadRecord, BadSchema) as error:
-            return RefusedRecord(-1, "bad_record", str(error))
+            schema = self._schema_of(schema_id)
+            names = set(field_names(schema))
+        except BadSchema as error:
+            raise BadRecord(str(error)) from error
         if lacking := table.required - names:
-            return RefusedRecord(-1, "bad_record", f"schema {schema_id} lacks {', '.join(sorted(lacking))}, which {table.name} needs")
-        if (unknown := names - table.columns) and (table.name, schema_id) not in self._told:
-            self._told.add((table.name, schema_id))
+            raise BadRecord(f"schema {schema_id} lacks {', '.join(sorted(lacking))}, which {table.name} needs")
+        if unknown := names - table.columns:
             log.warning("fields without a column are not kept in ClickHouse", table=table.name, schema=schema_id, fields=sorted(unknown))
-        return text, first_field(text)
+        try:
+            decode = decoder(table.record, schema) if table.by_anyone else None
+        except Exception as error:  # fastavro has many names for a schema that is none
+            raise BadRecord(f"schema {schema_id} is not one that {table.name} can be read by: {error}") from error
+        return _Origin(schema_id, schema, first_field(schema), decode)
 
     def _cut(self, rows: list[_Row]) -> list[list[_Row]]:
         """Blocks within the limits of rows and bytes; a row larger than a block is a block."""
@@ -158,24 +178,22 @@ def _refusal(row: _Row, error: ClickHouseError) -> RefusedRecord:
     return RefusedRecord(row.index, "refused_by_clickhouse", str(error))
 
 
-def _id_of(table: Table, record: RawRecord, value: bytes, first: str | None) -> str:
-    """The text of the row's id: in our schemas the first field, so it is read where it lies; else as the headers or the key say."""
-    if first == table.id_column and len(value) >= 42 and value[5] == _UUID_LENGTH:
+def _id_of(table: Table, record: RawRecord, value: bytes, origin: _Origin) -> str:
+    """The text of the row's id: in our schemas the first field, so it is read where it lies; else as the header says."""
+    if origin.first_field == "event_id" and len(value) >= 42 and value[5] == _UUID_LENGTH:
         return value[6:42].decode("ascii", errors="replace")
-    if record.event_id and not table.key_is_id:
+    if record.event_id:
         return record.event_id
-    if record.key and table.key_is_id:
-        return record.key.decode("ascii", errors="replace")
-    raise ValueError("the record names no id: not first in its body, nor in its key or headers")
+    raise BadId("the record names no id: not first in its body, nor in its headers")
 
 
 def _month(event_id: str, broker_time: int) -> int:
-    """The partition of a UUIDv7, as year * 12 + month. Raises ``ValueError`` where it is none or its time cannot be."""
-    if len(event_id) != 36 or event_id[14] != "7":
-        raise ValueError(f"{event_id[:80]!r} is no UUIDv7")
+    """The partition of a UUIDv7, as year * 12 + month. Raises ``BadId`` where it is none or its time cannot be."""
+    if not _UUID7.fullmatch(event_id):
+        raise BadId(f"{event_id[:80]!r} is no UUIDv7")
     unix_ms = int(event_id[:8] + event_id[9:13], 16)
     if not _EARLIEST_MS <= unix_ms <= broker_time + _LATEST_AHEAD_MS:
-        raise ValueError(f"the time in {event_id} lies before 2020 or a day or more after the record's")
+        raise BadId(f"the time in {event_id} lies before 2020 or a day or more after the record's")
     return _month_of_day(unix_ms // _DAY_MS)
 
 

@@ -8,11 +8,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from sinks.objects.folder import FolderStore
-from sinks.objects.keys import BadKey
-from sinks.objects.s3 import S3Store, StoreUnreachable
+from sinks.objects.keys import BadKey, StoreUnreachable
 from streams.objects import ObjectStore
 
-__all__ = ["BadKey", "BadStoreUrl", "FolderStore", "ObjectsSettings", "S3Store", "StoreUnreachable", "open_store"]
+__all__ = ["BadKey", "BadStoreUrl", "FolderStore", "ObjectsSettings", "StoreUnreachable", "open_store"]
 
 
 class BadStoreUrl(ValueError):
@@ -56,6 +55,8 @@ def open_store(url: str, *, durable: bool = True, access_key: str | None = None,
     if parts.scheme == "s3":
         if not parts.netloc:
             raise BadStoreUrl(f"{url!r} names no bucket: s3://BUCKET/PREFIX")
+        from sinks.objects.s3 import S3Store  # noqa: PLC0415  its libraries take a third of a second to load, also where objects lie in a folder
+
         return S3Store(
             parts.netloc,
             parts.path,

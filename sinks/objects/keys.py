@@ -11,6 +11,10 @@ LONGEST = 900
 """Characters a key may have; S3 allows 1,024 bytes and the store's own prefix is among them."""
 
 
+class StoreUnreachable(ConnectionError):
+    """The store did not answer, or answered with a failure of its own, also after retries. Trying later may help."""
+
+
 class BadKey(ValueError):
     """A key that no store takes: absolute, with ``..``, an empty segment or a character that is odd somewhere."""
 

@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as NoConnection
 
-from sinks.objects.keys import check_key, check_prefix
+from sinks.objects.keys import StoreUnreachable, check_key, check_prefix
 from streams.objects import ObjectMissing, Stored
 
 if TYPE_CHECKING:
@@ -29,10 +29,6 @@ PAGE = 1000
 _RACES = 50
 _WRITER = "millrace-writer"
 """Metadata that tells our own write from another's, when an answer was lost and the request was sent again."""
-
-
-class StoreUnreachable(ConnectionError):
-    """The store did not answer, or answered with a failure of its own, also after retries. Trying later may help."""
 
 
 class S3Store:

@@ -18,7 +18,7 @@ from infra.embedded import kafka
 from millrace import settings as settings_module
 from millrace.workers import STAGES
 from sinks.clickhouse import ClickHouse
-from sinks.objects import S3Store
+from sinks.objects.s3 import S3Store
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

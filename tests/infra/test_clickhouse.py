@@ -276,6 +276,14 @@ def test_an_insert_with_a_bad_end_leaves_nothing(clickhouse: str, usage: str, st
     assert post(clickhouse, "SELECT count() FROM usage", database=usage).text == "0\n"
 
 
+def test_what_the_table_refuses_is_an_error(clickhouse: str, database: str) -> None:
+    sql = "CREATE TABLE c (a Int32, CONSTRAINT positive CHECK a > 0) ENGINE = MergeTree ORDER BY a"
+    post(clickhouse, sql, database=database).raise_for_status()
+    answer = post(clickhouse, b"1\n-1\n", query="INSERT INTO c FORMAT TSV", database=database)
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "469", answer.text
+    assert post(clickhouse, "SELECT count() FROM c", database=database).text == "0\n"
+
+
 def test_an_insert_whose_client_goes_away_leaves_nothing(clickhouse: str, usage: str) -> None:
     host, port = clickhouse.removeprefix("http://").split(":")
     data = b'{"note": "x"}\n' * 100_000

@@ -149,7 +149,7 @@ from pathlib import Path
 from infra.embedded.supervisor import StackSettings, Supervisor
 from test_supervisor import worker
 data = Path(sys.argv[1])
-Supervisor(StackSettings(data=data), lambda e: [worker("worker-a", e.data, *sys.argv[2:])]).run()
+Supervisor(StackSettings(data=data, stop_within=6), lambda e: [worker("worker-a", e.data, *sys.argv[2:])]).run()
 """
 
 
@@ -229,6 +229,13 @@ def test_a_port_that_is_taken_is_refused_by_name(tmp_path: Path, lines: list[str
         port = other.getsockname()[1]
         with pytest.raises(StackError, match=f"port {port}, given for registry, is in use"):
             Supervisor(StackSettings(data=tmp_path, registry_port=port), report=lines.append).__enter__()
+
+
+@pytest.mark.parametrize("name", ["what?", "a,b", "{x}", "it's", "*"])
+def test_a_folder_whose_name_the_servers_misread_is_refused(tmp_path: Path, lines: list[str], name: str) -> None:
+    with pytest.raises(StackError, match="its path contains"):
+        Supervisor(StackSettings(data=tmp_path / name), report=lines.append).__enter__()
+    assert not (tmp_path / name).exists()
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, lines: list[str]) -> None:

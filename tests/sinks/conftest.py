@@ -8,9 +8,10 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from sinks.clickhouse import ClickHouse, ClickHouseSettings, install
+from sinks.clickhouse import TABLES, ClickHouse, ClickHouseSettings, install
 from sinks.objects import open_store
 from streams.objects import ObjectStore
+from tests.sinks.events import SHARED_DATABASE
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +41,32 @@ def store(store_url: str) -> ObjectStore:
     return open_store(store_url)
 
 
+@pytest.fixture(scope="session")
+def installed(clickhouse: str) -> str:
+    """The address of a database with everything in it, shared by the session: making one takes a second."""
+    bare = ClickHouse(ClickHouseSettings(url=clickhouse))
+    bare.command(f"CREATE DATABASE {SHARED_DATABASE}")
+    bare.close()
+    client = ClickHouse(ClickHouseSettings(url=f"{clickhouse}/?database={SHARED_DATABASE}"))
+    install(client)
+    client.close()
+    return f"{clickhouse}/?database={SHARED_DATABASE}"
+
+
 @pytest.fixture
-def house(clickhouse: str, database: str) -> Iterator[ClickHouse]:
-    """A client of an empty, installed database of the test's own."""
-    client = ClickHouse(ClickHouseSettings(url=f"{clickhouse}/?database={database}", backoff_s=0.01))
+def house(installed: str) -> Iterator[ClickHouse]:
+    """A client of the shared database, its tables empty."""
+    client = ClickHouse(ClickHouseSettings(url=installed, backoff_s=0.01))
+    for table in ("id_contents", *{table.name for table in TABLES.values()}):
+        client.command(f"TRUNCATE TABLE {table}")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def own_house(clickhouse: str, database: str) -> Iterator[ClickHouse]:
+    """A client of an installed database of the test's own, for those that break it."""
+    client = ClickHouse(ClickHouseSettings(url=f"{clickhouse}/?database={database}"))
     install(client)
     yield client
     client.close()

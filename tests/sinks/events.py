@@ -13,6 +13,7 @@ from streams.topics import key_of, route
 _KINDS = list(SCHEMA_NAMES)
 _ENCODERS = {kind: encoder(kind) for kind in _KINDS}
 SCHEMAS = {number: schema_text(SCHEMA_NAMES[kind]) for number, kind in enumerate(_KINDS, start=1)}
+SHARED_DATABASE = "sinks_shared"
 NOVEMBER, DECEMBER = 1_795_000_000_000, 1_797_000_000_000
 
 

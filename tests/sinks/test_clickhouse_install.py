@@ -72,7 +72,7 @@ def test_at_once(clickhouse: str, database: str) -> None:
     assert clients[0].rows("SELECT * FROM requests") == []
 
 
-def test_a_migration_that_was_changed_is_refused(house: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_that_was_changed_is_refused(own_house: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     def changed(of: Callable[[str], list[SqlFile]]) -> Callable[[str], list[SqlFile]]:
         return lambda folder: [
             SqlFile(file.name, file.text + "-- more") if file.name.startswith("ddl/0002") else file for file in of(folder)
@@ -80,16 +80,16 @@ def test_a_migration_that_was_changed_is_refused(house: ClickHouse, monkeypatch:
 
     monkeypatch.setattr("sinks.clickhouse.installation.sql_files", changed(sql_files))
     with pytest.raises(SchemaChanged, match="0002_usage"):
-        install(house)
+        install(own_house)
 
 
-def test_a_view_that_was_changed_is_made_anew(house: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_view_that_was_changed_is_made_anew(own_house: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     def changed(folder: str) -> list[SqlFile]:
         return [SqlFile(file.name, "-- None.\nSELECT 42 AS answer") if file.stem == "why_rejected" else file for file in sql_files(folder)]
 
     monkeypatch.setattr("sinks.clickhouse.installation.sql_files", changed)
-    assert "questions/why_rejected.sql" in install(house)
-    assert house.command("SELECT answer FROM why_rejected").strip() == "42"
+    assert "questions/why_rejected.sql" in install(own_house)
+    assert own_house.command("SELECT answer FROM why_rejected").strip() == "42"
 
 
 def test_questions_have_titles_and_answers(house: ClickHouse) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,7 +30,7 @@ from schemas.records import (
 )
 from sinks.clickhouse import ClickHouse, ClickHouseError, ClickHouseSettings, ClickHouseUnavailable, ClickHouseWriter
 from streams.batch import RawRecord
-from tests.sinks.events import DECEMBER, NOVEMBER, SCHEMAS, prompt, raw, topic, usage, verdict, video
+from tests.sinks.events import DECEMBER, NOVEMBER, SCHEMAS, SHARED_DATABASE, prompt, raw, topic, usage, verdict, video
 
 pytestmark = pytest.mark.clickhouse
 
@@ -142,34 +143,61 @@ def test_culprits_are_found_and_their_neighbours_written(house: ClickHouse, writ
 
 
 def test_a_record_that_runs_on_does_not_touch_the_next(house: ClickHouse, writer: ClickHouseWriter) -> None:
-    records = [raw(prompt(request(), prompt=f"number {number}")) for number in range(3)]
-    records[1] = replace(records[1], value=(records[1].value or b"") + b"\x48" + b"junk" * 20)
-    assert writer.write("prompt.submitted", records) == []
-    assert sorted(row["prompt"] for row in house.rows("SELECT prompt FROM prompt_submitted")) == ["number 0", "number 1", "number 2"]
+    ours = [raw(usage(request(), quantity=float(number))) for number in range(3)]
+    ours[1] = replace(ours[1], value=(ours[1].value or b"") + b"\x48" + b"junk" * 20)
+    assert writer.write("usage.recorded", ours) == []
+    assert sorted(row["quantity"] for row in house.rows("SELECT quantity FROM usage")) == [0, 1, 2]
+    theirs = [raw(prompt(request(), prompt=f"number {number}")) for number in range(3)]
+    theirs[1] = replace(theirs[1], value=(theirs[1].value or b"") + b"\x48" + b"junk" * 20)
+    assert [(item.index, item.reason) for item in writer.write("prompt.submitted", theirs)] == [(1, "bad_record")]
+    assert sorted(row["prompt"] for row in house.rows("SELECT prompt FROM prompt_submitted")) == ["number 0", "number 2"]
 
 
 def test_lengths_that_lie(house: ClickHouse, writer: ClickHouseWriter) -> None:
-    """A hostile producer's text says that it is two gigabytes long. The engine outlives it."""
-    good = raw(prompt(request()))
-    head = (good.value or b"")[: -len("an inventory app") - 1]
-    lies = [replace(good, value=head + length) for length in (b"\xfe\xff\xff\xff\x0f", b"\xff\xff\xff\xff\x0f", b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x80" * 12)]  # fmt: skip
-    refused = writer.write("prompt.submitted", [*lies, good])
-    assert [item.index for item in refused] == [0, 1, 2, 3]
-    assert house.rows("SELECT count() AS n FROM prompt_submitted") == [{"n": "1"}]
+    """A text says that it is two gigabytes long. The engine outlives it, whoever sends it."""
+    lengths = (b"\xfe\xff\xff\xff\x0f", b"\xff\xff\xff\xff\x0f", b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x80" * 12)
+    good = {"prompt.submitted": raw(prompt(request())), "usage.recorded": raw(usage(request()))}
+    for name, record in good.items():
+        cut = 5 + 37 + (37 if name == "usage.recorded" else 0)  # after the ids comes the tenant
+        lies = [replace(record, value=(record.value or b"")[:cut] + length + b"acme") for length in lengths]
+        assert [item.index for item in writer.write(name, [*lies, record])] == [0, 1, 2, 3]
+    assert house.rows("SELECT count() AS n FROM requests") == house.rows("SELECT count() AS n FROM usage") == [{"n": "1"}]
+
+
+def test_whatever_a_body_holds_its_neighbours_are_untouched(house: ClickHouse, writer: ClickHouseWriter) -> None:
+    """Bodies with bytes changed, cut out and put in, each between two good ones."""
+    draw = random.Random(5)
+    batch: list[RawRecord] = []
+    good: dict[str, str] = {}
+    for number in range(400):
+        one = request()
+        good[one] = f"good {number}"
+        bad = bytearray(raw(prompt(request(), prompt=f"bad {number}")).value or b"")
+        for _ in range(draw.randrange(1, 4)):
+            at = draw.randrange(5, len(bad))
+            bad[at : at + draw.randrange(0, 3)] = draw.randbytes(draw.randrange(0, 3))
+        batch += [raw(prompt(one, prompt=good[one])), RawRecord(None, bytes(bad), None, DECEMBER)]
+    refused = writer.write("prompt.submitted", batch)
+    assert {item.index % 2 for item in refused} == {1}
+    found = {row["request_id"]: row["prompt"] for row in house.rows("SELECT request_id, prompt FROM prompt_submitted FINAL")}
+    assert {one: found.get(one) for one in good} == good
+    assert len(found) <= len(batch) - len(refused)
 
 
 def test_ids_are_found_where_they_lie(house: ClickHouse) -> None:
-    """Another producer's schema need not begin with the id; then key and headers tell it."""
-    fields = json.loads(schema_text("prompt.submitted"))
-    fields["fields"] = fields["fields"][1:] + fields["fields"][:1]
-    writer = ClickHouseWriter(house, {1: json.dumps(fields)}.__getitem__)
+    """A schema need not begin with the id."""
+    prompts, events = json.loads(schema_text("prompt.submitted")), json.loads(schema_text("audit.recorded"))
+    for schema in (prompts, events):
+        schema["fields"] = schema["fields"][1:] + schema["fields"][:1]
+    writer = ClickHouseWriter(house, {1: json.dumps(prompts), 2: json.dumps(events)}.__getitem__)
     one = request()
     body = b"\x02t" + b"\x02p" + b"\x00" + b"\x0cnormal" + b"\x04hi" + b"\x48" + one.encode()
-    refused = writer.write(
-        "prompt.submitted", [RawRecord(one.encode(), frame(1) + body, None, DECEMBER), RawRecord(None, frame(1) + body, None, DECEMBER)]
-    )
-    assert [(item.index, item.reason) for item in refused] == [(1, "bad_id")]
+    assert writer.write("prompt.submitted", [RawRecord(b"any key", frame(1) + body, None, DECEMBER)]) == []
     assert [row["id"] for row in house.rows("SELECT id FROM requests")] == [one]
+    body = b"\x04me" + b"\x04do" + b"\x00" * 4 + b"\x02" + b"\x48" + one.encode()
+    refused = writer.write("audit.recorded", [RawRecord(None, frame(2) + body, event_id, DECEMBER) for event_id in (one, None, "none")])
+    assert [(item.index, item.reason) for item in refused] == [(1, "bad_id"), (2, "bad_id")]
+    assert [row["event_id"] for row in house.rows("SELECT event_id FROM audit")] == [one]
 
 
 def test_a_newer_schema_is_written_without_its_new_field(house: ClickHouse) -> None:
@@ -190,22 +218,23 @@ def test_an_older_schema_gets_defaults(house: ClickHouse) -> None:
     assert house.rows("SELECT priority, run FROM prompt_submitted") == [{"priority": "normal", "run": ""}]
 
 
-def test_a_schema_that_clickhouse_cannot_read_is_the_records_fault(house: ClickHouse) -> None:
-    odd = json.loads(schema_text("prompt.submitted"))
-    odd["fields"][1]["type"] = {"type": "array", "items": "long"}
-    writer = ClickHouseWriter(house, {7: json.dumps(odd), 8: "not json"}.__getitem__)
+def test_a_schema_that_cannot_be_read_is_the_records_fault(house: ClickHouse) -> None:
+    odd = {name: json.loads(schema_text(name)) for name in ("prompt.submitted", "audit.recorded")}
+    for schema in odd.values():
+        schema["fields"][1]["type"] = {"type": "array", "items": "long"}
+    writer = ClickHouseWriter(
+        house, {7: json.dumps(odd["prompt.submitted"]), 8: "not json", 9: json.dumps(odd["audit.recorded"])}.__getitem__
+    )
     body = b"\x48" + request().encode() + b"\x00" * 20
     refused = writer.write("prompt.submitted", [RawRecord(None, frame(number) + body, None, DECEMBER) for number in (7, 7, 8)])
-    assert [(item.index, item.reason) for item in refused] == [
-        (0, "refused_by_clickhouse"),
-        (1, "refused_by_clickhouse"),
-        (2, "bad_record"),
-    ]
+    assert [(item.index, item.reason) for item in refused] == [(0, "bad_record"), (1, "bad_record"), (2, "bad_record")]
+    refused = writer.write("audit.recorded", [RawRecord(None, frame(9) + body, None, DECEMBER)] * 2)
+    assert [(item.index, item.reason) for item in refused] == [(0, "refused_by_clickhouse"), (1, "refused_by_clickhouse")]
 
 
-def test_blocks_keep_their_limits(house: ClickHouse, clickhouse: str, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_keep_their_limits(house: ClickHouse, installed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    small = ClickHouse(ClickHouseSettings(url=f"{clickhouse}/?database={database}", block_rows=10, block_bytes=2000))
+    small = ClickHouse(ClickHouseSettings(url=installed, block_rows=10, block_bytes=2000))
     insert = small.insert
     monkeypatch.setattr(small, "insert", lambda table, columns, avro: (sizes.append(len(avro)), insert(table, columns, avro)))
     writer = ClickHouseWriter(small, schema_of)
@@ -261,32 +290,35 @@ def front(clickhouse: str) -> Iterator[tuple[str, type[_Front]]]:
     thread.join()
 
 
-def through(front: str, database: str, pauses: list[float]) -> ClickHouseWriter:
-    return ClickHouseWriter(ClickHouse(ClickHouseSettings(url=f"{front}/?database={database}", tries=4)), schema_of, sleep=pauses.append)
+def through(front: str, pauses: list[float]) -> ClickHouseWriter:
+    return ClickHouseWriter(
+        ClickHouse(ClickHouseSettings(url=f"{front}/?database={SHARED_DATABASE}", tries=4)), schema_of, sleep=pauses.append
+    )
 
 
-def test_troubles_of_the_moment_are_waited_out(house: ClickHouse, database: str, front: tuple[str, type[_Front]]) -> None:
+def test_troubles_of_the_moment_are_waited_out(house: ClickHouse, front: tuple[str, type[_Front]]) -> None:
     url, handler = front
     pauses: list[float] = []
     handler.troubles[:] = ["drop", "Code: 252. DB::Exception: Too many parts", "drop the answer"]
     record = raw(usage(request()))
-    assert through(url, database, pauses).write("usage.recorded", [record, record]) == []
+    assert through(url, pauses).write("usage.recorded", [record, record]) == []
     assert pauses == [0.2, 0.4, 0.8]
     assert house.rows("SELECT count() AS n FROM usage") == [{"n": "1"}]
 
 
-def test_troubles_that_stay_are_raised(house: ClickHouse, database: str, front: tuple[str, type[_Front]]) -> None:
+def test_troubles_that_stay_are_raised(house: ClickHouse, front: tuple[str, type[_Front]]) -> None:
     url, handler = front
     pauses: list[float] = []
     handler.troubles[:] = ["Code: 241. DB::Exception: Memory limit exceeded"] * 9
     with pytest.raises(ClickHouseUnavailable, match="Memory limit"):
-        through(url, database, pauses).write("usage.recorded", [raw(usage(request()))])
+        through(url, pauses).write("usage.recorded", [raw(usage(request()))])
     assert len(pauses) == 3
     assert house.rows("SELECT count() AS n FROM usage") == [{"n": "0"}]
 
 
-def test_what_is_not_the_records_fault_is_not_blamed_on_them(house: ClickHouse, writer: ClickHouseWriter) -> None:
-    house.command("DROP TABLE usage_recorded")
+def test_what_is_not_the_records_fault_is_not_blamed_on_them(own_house: ClickHouse) -> None:
+    own_house.command("DROP TABLE usage_recorded")
+    writer = ClickHouseWriter(own_house, schema_of)
     with pytest.raises(ClickHouseError) as error:
         writer.write("usage.recorded", [raw(usage(request())) for _ in range(3)])
     assert error.value.code == 60

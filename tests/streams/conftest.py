@@ -17,6 +17,10 @@ from tests.streams.world import World
 def world(broker: str, registry: str, tmp_path: Path) -> Iterator[World]:
     unique = ids.new_id().replace("-", "")[-12:]
     settings = StreamSettings(
-        bootstrap_servers=broker, registry_url=registry, topic_prefix=f"t{unique}.", group_prefix=f"t{unique}", retry_delays_s=(0.2, 0.4, 0.8)
+        bootstrap_servers=broker,
+        registry_url=registry,
+        topic_prefix=f"t{unique}.",
+        group_prefix=f"t{unique}",
+        retry_delays_s=(0.2, 0.4, 0.8),
     )
     yield World(settings, FolderStore(tmp_path / "objects", durable=False))

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
-from schemas.records import FeaturesExtracted, GenerationRequested, PromptSubmitted, Record
-from streams.contract import Context, Effect, Retry, Stage
+from schemas.records import GenerationRequested, PromptSubmitted, Record
+from streams.contract import Context, Retry
 from streams.failures import Rejected
 from streams.topics import ARTIFACT_REJECTED, FEATURES_EXTRACTED, GENERATION_REQUESTED, PROMPT_SUBMITTED
-from tests.streams.world import World, features, prompt, run, until
+from tests.streams.world import World, features, prompt, run, stage, until
 
 pytestmark = pytest.mark.kafka
-
-
-async def plan(record: FeaturesExtracted, context: Context) -> Sequence[Record]:
-    return [context.make(GenerationRequested, method="reconstruct", features_uri=record.features_uri)]
-
-
-def stage(handler: Any = plan, **changes: Any) -> Stage:
-    base: dict[str, Any] = {
-        "name": "plan", "reads": (FEATURES_EXTRACTED,), "writes": (GENERATION_REQUESTED["normal"], ARTIFACT_REJECTED), "handler": handler,
-        "effect": Effect.PURE, "time_limit_s": 10,
-    }  # fmt: skip
-    return Stage(**(base | changes))
 
 
 def test_read_handled_published_committed(world: World) -> None:

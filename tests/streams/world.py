@@ -6,22 +6,24 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas import ids
-from schemas.records import DeadLetter, FeaturesExtracted, PromptSubmitted, Record, VideoSubmitted
+from schemas.records import DeadLetter, FeaturesExtracted, GenerationRequested, PromptSubmitted, Record, VideoSubmitted
 from sinks.objects import FolderStore
 from streams.admin import ensure_topics
 from streams.batch import BatchStage
 from streams.codec import Codec
-from streams.contract import Stage
+from streams.contract import Context, Effect, Stage
 from streams.registry import Registry
 from streams.runner import topics_of
 from streams.settings import StreamSettings
-from streams.topics import CATALOGUE, Topic, key_of
+from streams.source import patiently
+from streams.topics import ARTIFACT_REJECTED, CATALOGUE, FEATURES_EXTRACTED, GENERATION_REQUESTED, USAGE_RECORDED, Topic, key_of
 from streams.worker import run_worker
 
 
@@ -42,7 +44,9 @@ class World:
     def create(self, *stages: Stage | BatchStage, **settings: Any) -> None:
         topics: list[Topic] = []
         for stage in stages:
-            topics += topics_of(stage) if isinstance(stage, Stage) else [*stage.reads, CATALOGUE["dead.letters"], CATALOGUE["metrics.recorded"]]
+            topics += (
+                topics_of(stage) if isinstance(stage, Stage) else [*stage.reads, CATALOGUE["dead.letters"], CATALOGUE["metrics.recorded"]]
+            )
         ensure_topics(self.settings.model_copy(update=settings), dict.fromkeys(topics))
 
     def send(self, topic: Topic, value: Record | bytes | None, *, key: bytes | str | None = "own", **more: Any) -> tuple[int, int]:
@@ -77,7 +81,7 @@ class World:
         try:
             found: list[Message] = []
             for partition in consumer.list_topics(name, timeout=20).topics[name].partitions:
-                low, high = consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=20)
+                low, high = patiently(partial(consumer.get_watermark_offsets, TopicPartition(name, partition), timeout=20))
                 if low == high:
                     continue
                 consumer.assign([TopicPartition(name, partition, low)])
@@ -105,7 +109,9 @@ class World:
         return {p.partition: p.offset for p in found.topic_partitions if p.topic == name and p.offset >= 0}
 
     @contextlib.asynccontextmanager
-    async def running(self, *stages: Stage | BatchStage, name: str = "worker-test", crashes: bool = False) -> AsyncIterator[asyncio.Task[None]]:
+    async def running(
+        self, *stages: Stage | BatchStage, name: str = "worker-test", crashes: bool = False
+    ) -> AsyncIterator[asyncio.Task[None]]:
         stop = asyncio.Event()
         task = asyncio.create_task(run_worker(stages, self.settings, self.store, name=name, stop=stop))
         try:
@@ -160,3 +166,15 @@ def run(main: Any) -> Any:
 
 def places(messages: Sequence[Message]) -> list[tuple[str, int, int]]:
     return [(m.topic(), m.partition(), m.offset()) for m in messages]
+
+
+async def plan(record: FeaturesExtracted, context: Context) -> Sequence[Record]:
+    return [context.make(GenerationRequested, method="reconstruct", features_uri=record.features_uri)]
+
+
+def stage(handler: Any = plan, **changes: Any) -> Stage:
+    base: dict[str, Any] = {
+        "name": "plan", "reads": (FEATURES_EXTRACTED,), "writes": (GENERATION_REQUESTED["normal"], ARTIFACT_REJECTED, USAGE_RECORDED),
+        "handler": handler, "effect": Effect.PURE, "time_limit_s": 10,
+    }  # fmt: skip
+    return Stage(**(base | changes))

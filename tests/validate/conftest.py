@@ -10,7 +10,9 @@ import pytest
 
 from processors.toolchain.build import build
 from processors.toolchain.node import Toolchain
-from processors.validate import ValidationPolicy, Validator, Verdict
+from processors.validate.policy import ValidationPolicy
+from processors.validate.validator import Validator
+from processors.validate.verdict import Verdict
 
 APP: dict[str, bytes] = {
     "package.json": b'{"name": "app", "private": true, "type": "module", "dependencies": {"react": "19.3.1", "react-dom": "19.3.1"}}',
@@ -51,7 +53,12 @@ export function App() {
   );
 }
 """,
-    "src/app.css": b"body { margin: 0; padding: 20px; font: 16px sans-serif }\nbutton { padding: 8px }\n",
+    "src/app.css": b"""body { margin: 0; padding: 20px; font: 16px/20px sans-serif }
+h1 { margin: 0; font-size: 28px; line-height: 40px }
+label, input, button { display: block; box-sizing: border-box; margin: 0 }
+input { width: 200px; height: 30px }
+button { height: 30px }
+""",
 }
 
 Run = Callable[..., Verdict]

@@ -9,9 +9,10 @@ import pytest
 from processors.toolchain.findings import Finding
 from processors.toolchain.node import Toolchain
 from processors.toolchain.transpile import transpile
-from processors.validate import ValidationPolicy, static
+from processors.validate import static
 from processors.validate.html import check_page
 from processors.validate.lexer import LexError, Token, tokens
+from processors.validate.policy import ValidationPolicy
 
 
 def found(files: dict[str, bytes]) -> list[Finding]:
@@ -207,5 +208,4 @@ def test_strings_are_read_as_they_mean() -> None:
 @pytest.mark.parametrize("source", ['"abc', "`abc", "`a${b", "x = /abc"])
 def test_what_does_not_end_is_said(source: str) -> None:
     with pytest.raises(LexError):
-        if [t for t in tokens(source) if t.text == "b"]:
-            raise LexError("left open")  # an open template's code ends with the source
+        tokens(source)

@@ -34,6 +34,7 @@ _PATHS = {
     "memory.ts": "src/data/memory.ts",
     "model.ts": "src/model.ts",
     "repository.ts": "src/data/repository.ts",
+    "search.ts": "src/data/search.ts",
     "supabase.ts": "src/data/supabase.ts",
     "useChoices.ts": "src/components/useChoices.ts",
     "validation.ts": "src/validation.ts",

@@ -1,5 +1,6 @@
 import type { Draft, Row, Value } from "../model";
 import type { Page, Query, Repository, Table } from "./repository";
+import { equalColumns, type Searched } from "./search";
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
@@ -50,12 +51,17 @@ export function memoryRepository<T extends Row>(table: Table<T>): Repository<T> 
   };
 }
 
-function fits(row: Row, query: Query, columns: readonly string[]): boolean {
+function fits(row: Row, query: Query, searched: Searched): boolean {
   if (query.where !== undefined && row[query.where.field] !== query.where.value) {
     return false;
   }
-  const wanted = query.search.trim().toLocaleLowerCase();
-  return wanted === "" || columns.some((column) => String(row[column] ?? "").toLocaleLowerCase().includes(wanted));
+  const typed = query.search.trim();
+  const wanted = typed.toLocaleLowerCase();
+  return (
+    wanted === "" ||
+    searched.texts.some((column) => String(row[column] ?? "").toLocaleLowerCase().includes(wanted)) ||
+    equalColumns(searched, typed).some((column) => row[column] === typed || row[column] === Number(typed))
+  );
 }
 
 /** Nulls stand last in both directions, as an empty cell answers no question. */

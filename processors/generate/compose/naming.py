@@ -9,23 +9,39 @@ from dataclasses import dataclass
 
 from processors.spec import Entity, Spec
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Names that the generated modules use themselves.
-_TAKEN_TYPES = {"EntityDefinition", "Entities", "EntityKey", "Repository", "Row", "Array", "Boolean", "Number", "Object", "Promise", "Record", "String"}
+_TAKEN_TYPES = {
+    "EntityDefinition",
+    "Entities",
+    "EntityKey",
+    "Repository",
+    "Row",
+    "Array",
+    "Boolean",
+    "Number",
+    "Object",
+    "Promise",
+    "Record",
+    "String",
+}
 # The modules' own file beside the entities'.
 _TAKEN_FILES = {"index"}
 # Top-level addresses that are folders of the build.
 _TAKEN_PATHS = {"assets"}
 
 # Reserved in PostgreSQL 18 (Appendix C of its manual: "reserved", also where it can be a function or type).
-SQL_RESERVED = frozenset(
-    """all analyse analyze and any array as asc asymmetric authorization between binary both case cast check collate collation
+SQL_RESERVED = _words("""all analyse analyze and any array as asc asymmetric authorization between binary both case cast check collate collation
     column concurrently constraint create cross current_catalog current_date current_role current_schema current_time
     current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from full
     grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit localtime
     localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references returning right
     select session_user similar some symmetric system_user table tablesample then to trailing true union unique user using
-    variadic verbose when where window with""".split()
-)
+    variadic verbose when where window with""")
 _SQL_NAME_MAX = 63
 
 

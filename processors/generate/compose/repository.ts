@@ -1,6 +1,7 @@
 import type { Draft, Row } from "../model";
 import { client } from "./client";
 import { memoryRepository } from "./memory";
+import type { Searched } from "./search";
 import { supabaseRepository } from "./supabase";
 
 export interface Query {
@@ -22,8 +23,7 @@ export interface Page<T> {
 export interface Table<T extends Row> {
   name: string;
   columns: readonly string[];
-  /** The text columns that a search looks into. */
-  search: readonly string[];
+  search: Searched;
   seed: readonly T[];
 }
 

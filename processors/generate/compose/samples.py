@@ -34,7 +34,9 @@ _PERSON = re.compile(
     r"resident|borrower|reader|trainer|speaker|technician|worker|child|parent|friend|manager|engineer|lawyer|barber|stylist)\b",
     re.I,
 )
-_COMPANY = re.compile(r"\b(supplier|vendor|company|organi[sz]ation|brand|manufacturer|publisher|sponsor|partner|firm|agency|carrier)\b", re.I)
+_COMPANY = re.compile(
+    r"\b(supplier|vendor|company|organi[sz]ation|brand|manufacturer|publisher|sponsor|partner|firm|agency|carrier)\b", re.I
+)
 _FIRST_DAY = date(2026, 1, 12)
 
 

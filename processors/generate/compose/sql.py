@@ -11,7 +11,7 @@ _TYPES = {
     "email": "text",
     "phone": "text",
     "url": "text",
-    "number": "double precision",
+    "number": "numeric",
     "integer": "bigint",
     "money": "numeric(14, 2)",
     "date": "date",
@@ -59,7 +59,8 @@ $$;
 def migration(spec: Spec, names: dict[str, Names]) -> str:
     """One migration with every table. References come last, as tables may point to each other."""
     parts = ["-- Tables, references, indexes and row level security. Repeatable: a second run changes nothing.\n", _TOUCH]
-    parts += [_table(entity, names[entity.key]) for entity in spec.entities]
+    targets = {relation.parent for relation in spec.relations}
+    parts += [_table(entity, names[entity.key], referenced=entity.key in targets) for entity in spec.entities]
     parts += [_reference(names[e.key].table, f, names) for e in spec.entities for f in e.fields if f.target is not None]
     parts += [_security(names[entity.key].table) for entity in spec.entities]
     return "\n".join(parts)
@@ -70,13 +71,15 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _table(entity: Entity, names: Names) -> str:
+def _table(entity: Entity, names: Names, *, referenced: bool) -> str:
+    key = sql_object_name(names.table, "owner_id", "id", "key")
     columns = [
         "id uuid primary key default gen_random_uuid()",
         "owner_id uuid not null default auth.uid()",
         *(_column(names.table, f) for f in entity.fields),
         "created_at timestamptz not null default now()",
         "updated_at timestamptz not null default now()",
+        *([f"constraint {key} unique (owner_id, id)"] if referenced else []),
     ]
     table = f"public.{sql_name(names.table)}"
     trigger = sql_object_name(names.table, "set_updated_at")
@@ -117,16 +120,17 @@ def _check(name: str, field: Field) -> str:
 
 
 def _reference(table: str, field: Field, names: dict[str, Names]) -> str:
-    target = names[field.target or ""].table
+    """The owner is part of the key: a row can only point to a row of the same owner, which no policy could ensure."""
+    own, target = sql_name(table), sql_name(names[field.target or ""].table)
     constraint = sql_object_name(table, field.key, "fkey")
     index = sql_object_name(table, field.key, "idx")
     column = sql_name(field.key)
-    on_delete = "restrict" if field.required else "set null"
+    on_delete = "restrict" if field.required else f"set null ({column})"
     return (
-        f"create index if not exists {index} on public.{sql_name(table)} ({column});\n"
-        f"alter table public.{sql_name(table)} drop constraint if exists {constraint};\n"
-        f"alter table public.{sql_name(table)} add constraint {constraint}\n"
-        f"  foreign key ({column}) references public.{sql_name(target)} (id) on delete {on_delete};\n"
+        f"create index if not exists {index} on public.{own} (owner_id, {column});\n"
+        f"alter table public.{own} drop constraint if exists {constraint};\n"
+        f"alter table public.{own} add constraint {constraint}\n"
+        f"  foreign key (owner_id, {column}) references public.{target} (owner_id, id) on delete {on_delete};\n"
     )
 
 

@@ -2,6 +2,7 @@ import type { SupabaseClient } from "@supabase/supabase-js";
 import type { Draft, Row } from "../model";
 import { signedIn } from "./client";
 import type { Page, Query, Repository, Table } from "./repository";
+import { equalColumns } from "./search";
 
 /** One table of a Supabase project. Row level security decides which rows there are for whoever is signed in. */
 export function supabaseRepository<T extends Row>(supabase: SupabaseClient, table: Table<T>): Repository<T> {
@@ -16,8 +17,12 @@ export function supabaseRepository<T extends Row>(supabase: SupabaseClient, tabl
         request = request.eq(query.where.field, query.where.value);
       }
       const wanted = query.search.trim();
-      if (wanted !== "" && table.search.length > 0) {
-        request = request.or(table.search.map((column) => `${column}.ilike.${pattern(wanted)}`).join(","));
+      if (wanted !== "") {
+        const equal = equalColumns(table.search, wanted).map((column) => `${column}.eq.${wanted}`);
+        const like = table.search.texts.map((column) => `${column}.ilike.${pattern(wanted)}`);
+        // Where no column can hold what was typed, no row is found.
+        const conditions = [...like, ...equal];
+        request = request.or(conditions.length > 0 ? conditions.join(",") : "id.is.null");
       }
       const { data, count, error } = await request
         .order(query.sort.field, { ascending: !query.sort.descending, nullsFirst: false })

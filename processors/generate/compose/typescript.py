@@ -10,8 +10,12 @@ from processors.generate.compose.samples import ROWS, sample
 from processors.spec import Entity, Field, Spec
 
 _VALUE_TYPES = {"number": "number", "integer": "number", "money": "number", "boolean": "boolean"}
-# Types whose column a search looks into.
-_SEARCHED = {"text", "longtext", "email", "phone", "url", "enum"}
+# Types whose columns a search looks into, by how.
+_SEARCHED = {
+    "texts": ("text", "longtext", "email", "phone", "url", "enum"),
+    "numbers": ("number", "integer", "money"),
+    "dates": ("date",),
+}
 _TITLES = ("text", "email", "phone", "url", "enum", "longtext", "date", "datetime", "time", "integer", "number", "money")
 
 
@@ -105,7 +109,7 @@ def table_module(entity: Entity, names: dict[str, Names]) -> str:
         f"export const {own.value}Table: Repository<{own.type}> = repository<{own.type}>({{",
         f"  name: {literal(own.table)},",
         f"  columns: {literal(columns)},",
-        f"  search: {literal([f.key for f in entity.fields if f.type in _SEARCHED])},",
+        f"  search: {_object({how: [f.key for f in entity.fields if f.type in types] for how, types in _SEARCHED.items()})},",
         "  seed: [",
         *(f"    {_object(row)}," for row in seed),
         "  ],",
@@ -140,8 +144,8 @@ def browser_test(spec: Spec, names: dict[str, Names]) -> str:
         lines += [
             f"test({literal(f'{entity.plural}: create, search, edit, delete')}, async ({{ page }}) => {{",
             f"  await page.goto({literal(names[entity.key].path)});",
-            f"  await expect(page.getByRole(\"heading\", {{ level: 1, name: {literal(heading)}, exact: true }})).toBeVisible();",
-            f"  await page.getByRole(\"button\", {{ name: {literal('New ' + entity.singular.lower())}, exact: true }}).first().click();",
+            f'  await expect(page.getByRole("heading", {{ level: 1, name: {literal(heading)}, exact: true }})).toBeVisible();',
+            f'  await page.getByRole("button", {{ name: {literal("New " + entity.singular.lower())}, exact: true }}).first().click();',
             '  await page.getByRole("button", { name: "Save" }).click();',
             *(['  await expect(page.getByRole("alert").first()).toBeVisible();'] if any(f.required for f in entity.fields) else []),
             *(f"  {_fill(entity, f, value if f is title else None)}" for f in entity.fields if f is title or f.required),

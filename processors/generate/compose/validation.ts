@@ -36,8 +36,9 @@ export function toValue(field: FieldDefinition, input: Input): Value {
   }
 }
 
-/** Accepts 12.5, 12,5 and 1,200.50. */
-function toNumber(text: string): number {
+/** Accepts 12.5, 12,5, 1,200.50 and a currency's sign. */
+function toNumber(typed: string): number {
+  const text = typed.replace(/^[$€£¥₹]\s*|\s*[$€£¥₹%]$/g, "");
   if (GROUPED.test(text)) {
     return Number(text.replace(/[ ,]/g, ""));
   }

@@ -7,9 +7,8 @@ import numpy as np
 
 from .dress import Scene
 from .model import Box, Element
-from .mosaic import Image
 from .names import slug
-from .paint import part
+from .pixels import Image, part
 from .settings import ReconstructSettings
 
 _ALIKE = 7.0  # mean difference of pixels up to which two crops are one picture

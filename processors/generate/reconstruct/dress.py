@@ -10,11 +10,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .mosaic import Sheet
+import numpy as np
+
 from .model import Box, Element, Text
-from .paint import Panel, distance, hexadecimal, ink, panels, part, prevailing
+from .mosaic import Sheet
+from .paint import Panel, panels
+from .pixels import distance, hexadecimal, ink, part, prevailing
 
 _FIELDS = {"input", "select"}
+_PRINT = 60.0  # px about a chart in which its labels stand
 _CLOSED = {"image", "checkbox", "radio", "icon"}
 
 
@@ -34,11 +38,14 @@ class Scene:
 def dress(sheet: Sheet) -> Scene:
     """Colours and panels of one page."""
     picture = sheet.picture
-    ground = sheet.background or (hexadecimal(prevailing(picture[::2, ::2])) if picture is not None else "#ffffff")
+    ground = _ground(sheet)
     found = panels(picture, ground) if picture is not None else []
     elements = sorted(sheet.elements, key=lambda e: (e.box.y, e.box.x, -e.box.area, e.kind))
+    elements = [e for e in elements if not (e.kind == "image" and _is_bar(e, sheet))]
+    charts = {e.id: _with_labels(e, sheet) for e in elements if e.kind == "image"}
+    elements = [replace(e, box=charts[e.id]) if e.id in charts else e for e in elements]
     pictures = [e for e in elements if e.kind == "image"]
-    elements = [e for e in elements if e in pictures or not any(p.box.holds(e.box) for p in pictures)]
+    elements = [e for e in elements if e in pictures or not any(p.box.overlap(e.box) > 0.7 * e.box.area for p in pictures)]
     closed = [e for e in elements if e.kind in _CLOSED]
     fields = [e for e in elements if e.kind in _FIELDS]
     values: dict[str, Text] = {}
@@ -66,6 +73,43 @@ def dress(sheet: Sheet) -> Scene:
         and not any(t.holds(p.box, 6) and (p.border is not None or p.contrast < 24 or p.box.area > 0.05 * t.area) for t in tables)
     ]
     return Scene(sheet, ground, texts, dressed, free, values)
+
+
+def _ground(sheet: Sheet) -> str:
+    """The colour of the page itself: what runs down its sides, or what there is most of."""
+    picture = sheet.picture
+    if picture is None:
+        return sheet.background or "#ffffff"
+    sides = np.concatenate([picture[::2, :10], picture[::2, -10:]], axis=1)
+    color = prevailing(sides)
+    if float((np.abs(sides.astype(np.float64) - color).max(axis=2) <= 8).mean()) > 0.6:
+        return hexadecimal(color)
+    return sheet.background or hexadecimal(prevailing(picture[::2, ::2]))
+
+
+def _is_bar(image: Element, sheet: Sheet) -> bool:
+    """Whether a picture is only a strip with text on it: a row of a list, a bar."""
+    inside = [t for t in sheet.texts if image.box.contains(t.box.cx, t.box.cy) and image.box.overlap(t.box) > 0.7 * t.box.area]
+    return image.box.h <= 90 and sum(len(t.text) for t in inside) >= 3
+
+
+def _with_labels(image: Element, sheet: Sheet) -> Box:
+    """A chart with the small print at its sides: axis labels and legend are drawn with it, they are no text of the page."""
+    if image.box.w < 200 or image.box.h < 80:
+        return image.box
+    box, limit = image.box, Box(image.box.x - _PRINT, image.box.y - _PRINT, image.box.w + 2 * _PRINT, image.box.h + 2 * _PRINT)
+    small = [
+        t
+        for t in sheet.texts
+        if ((t.font_size or t.box.h) <= 13.5 or 2 * sum(c.isdigit() for c in t.text) > len(t.text))
+        and limit.contains(t.box.cx, t.box.cy)
+        and limit.holds(t.box, 30)
+    ]
+    if sum(any(c.isdigit() for c in t.text) for t in small) < 4:
+        return image.box
+    for t in small:
+        box = box.union(t.box)
+    return box
 
 
 def _text(t: Text, sheet: Sheet) -> Text:
@@ -111,7 +155,9 @@ def unify(scenes: Sequence[Scene]) -> None:
         for e in scene.elements:
             e = replace(e, background=palette.get(e.background or ""), border=palette.get(e.border or ""))
             known_elements = seen_elements.setdefault(e.kind, [])
-            same = next((k for k in known_elements if _close(k.box, e.box, 3) and k.background == e.background and k.border == e.border), None)
+            same = next(
+                (k for k in known_elements if _close(k.box, e.box, 3) and k.background == e.background and k.border == e.border), None
+            )
             if same is None:
                 known_elements.append(e)
             else:

@@ -9,7 +9,7 @@ from .css import Stylesheet, px
 from .dress import Scene
 from .grid import Grid, cell_box, find_grid
 from .jsx import Code, El, literal
-from .layout import Node, cut
+from .layout import Node, Region, cut
 from .model import Box, Element, Text
 from .paint import Panel
 from .typography import Typography, height_em
@@ -96,11 +96,23 @@ def emit(node: Node, place: Decls, ctx: Context, inline: bool) -> El:
         return El("span" if inline else "div", {"className": ctx.sheet.add(_role(node), decls)}, children_of(node, node.box, ctx, inline))
     if isinstance(thing, Text):
         return _line(thing, place, ctx)
+    if isinstance(thing, Region):
+        return _region(node, thing, place, ctx)
     if isinstance(thing, Panel):
         decls = {**_flex(node), **place, **_box(node.box), **_surface(thing.color, thing.border, thing.radius, ctx)}
         area = _inside(node.box, thing.border)
         return El("span" if inline else "div", {"className": ctx.sheet.add("panel", decls)}, children_of(node, area, ctx, inline))
     return _element(node, thing, place, ctx, inline)
+
+
+def _region(node: Node, region: Region, place: Decls, ctx: Context) -> El:
+    """What stays while the page scrolls; it lies above what passes under it."""
+    stays = {"position": "sticky", "top": px(node.box.y), "z-index": "2", "background": ctx.sheet.color(region.color)}
+    decls = {**_flex(node), **place, **stays, "width": px(node.box.w)}
+    if region.side == "bar":
+        decls["height"] = px(node.box.h)
+    tag = "header" if region.side == "bar" else "aside"
+    return El(tag, {"className": ctx.sheet.add(tag, decls)}, children_of(node, node.box, ctx, inline=False))
 
 
 def _role(node: Node) -> str:
@@ -138,7 +150,11 @@ def _surface(background: str | None, border: str | None, radius: float, ctx: Con
 def type_of(text: Text, ctx: Context) -> Decls:
     """Font, colour and spacing of a line."""
     fit = ctx.typography.fit(text)
-    decls = {"font-size": ctx.sheet.size(fit.size), "font-family": ctx.sheet.face(fit.face), "color": ctx.sheet.color(text.color or "#222222")}
+    decls = {
+        "font-size": ctx.sheet.size(fit.size),
+        "font-family": ctx.sheet.face(fit.face),
+        "color": ctx.sheet.color(text.color or "#222222"),
+    }
     if fit.weight != 400:
         decls["font-weight"] = str(fit.weight)
     if fit.spacing:
@@ -272,11 +288,17 @@ def _field(e: Element, place: Decls, ctx: Context) -> El:
     multiline = e.kind == "input" and e.box.h >= 64
     if shown is not None:
         decls |= type_of(shown, ctx)
-        decls["padding"] = f"{px(max(0, shown.box.y - e.box.y - 1)) if multiline else 0} 4px 0 {px(max(0, shown.box.x - e.box.x - (1 if e.border else 0)))}"
+        decls["padding"] = (
+            f"{px(max(0, shown.box.y - e.box.y - 1)) if multiline else 0} 4px 0 {px(max(0, shown.box.x - e.box.x - (1 if e.border else 0)))}"
+        )
         if multiline:
             decls["line-height"] = px(shown.box.h)
     else:
-        decls |= {"padding": "4px 12px" if multiline else "0 12px", "font-size": ctx.sheet.size(14), "font-family": ctx.sheet.face(ctx.typography.faces["sans"])}
+        decls |= {
+            "padding": "4px 12px" if multiline else "0 12px",
+            "font-size": ctx.sheet.size(14),
+            "font-family": ctx.sheet.face(ctx.typography.faces["sans"]),
+        }
     label = ctx.labels.get(e.id) or e.placeholder or e.text or "Field"
     attrs: dict[str, str | Code | None] = {"name": ctx.keys[e.id], "label": label, "className": ctx.sheet.add("field", decls)}
     value = shown.text if shown is not None else e.text
@@ -340,7 +362,11 @@ def _aligned(inner: Box, outer: Box) -> Decls:
     """Where a single line stands in its box."""
     if abs(inner.cx - outer.cx) <= 3 and abs(inner.cy - outer.cy) <= 2:
         return {"display": "flex", "align-items": "center", "justify-content": "center"}
-    return {"display": "block", "padding": f"{px(max(0, inner.y - outer.y))} 0 0 {px(max(0, inner.x - outer.x))}", "line-height": px(inner.h)}
+    return {
+        "display": "block",
+        "padding": f"{px(max(0, inner.y - outer.y))} 0 0 {px(max(0, inner.x - outer.x))}",
+        "line-height": px(inner.h),
+    }
 
 
 def _has_control(node: Node) -> bool:

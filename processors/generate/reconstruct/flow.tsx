@@ -61,7 +61,7 @@ export function FlowProvider({ children }: { children: ReactNode }): ReactNode {
       setValues((before) => ({ ...before, ...seen }));
     }
     const target = pages.find((candidate) => candidate.id === rule.to);
-    if (target && rule.to !== rule.from) {
+    if (target && target.path !== window.location.pathname) {
       navigate(target.path);
     } else {
       window.scrollTo(0, scrollTo.current);
@@ -72,7 +72,11 @@ export function FlowProvider({ children }: { children: ReactNode }): ReactNode {
     (on: Rule["on"], control: string, typed = "") => {
       const fits = (rule: Rule): boolean =>
         rule.from === page && rule.on === on && rule.control === control && (rule.typed === undefined || rule.typed <= typed.length);
-      const options = rules.filter(fits);
+      // A control that led to the same page wherever it was used, as in a menu, leads there from every page.
+      const elsewhere = rules.filter((rule) => rule.on === on && rule.control === control);
+      const menu = on === "click" && new Set(elsewhere.map((rule) => rule.to)).size === 1;
+      const own = rules.filter(fits);
+      const options = own.length === 0 && menu ? elsewhere.slice(0, 1) : own;
       const key = [page, on, control].join(" ");
       const count = followed.current.get(key) ?? 0;
       const rule = options[count % Math.max(1, options.length)];

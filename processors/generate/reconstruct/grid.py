@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import mean
 
 from .layout import Node, bounds, split
@@ -33,28 +35,31 @@ def find_grid(node: Node) -> Grid | None:
     spans = [len(b) == 1 and b[0].box.w > _WIDE * node.box.w for b in bands]
     regular = [n for b, s in zip(bands, spans, strict=True) if not s for n in b]
     extents = _columns(bands, spans) if regular else [(node.box.x, node.box.right)]
-    columns = [node.box.x, *((a[1] + b[0]) / 2 for a, b in zip(extents, extents[1:], strict=False)), node.box.right]
+    columns = [node.box.x, *((a[1] + b[0]) / 2 for a, b in pairwise(extents)), node.box.right]
     extent = [bounds(b) for b in bands]
-    rows = [node.box.y, *((a.bottom + b.y) / 2 for a, b in zip(extent, extent[1:], strict=False)), node.box.bottom]
-    if any(b - a < 1 for a, b in zip(rows, rows[1:], strict=False)) or any(b - a < 1 for a, b in zip(columns, columns[1:], strict=False)):
+    rows = [node.box.y, *((a.bottom + b.y) / 2 for a, b in pairwise(extent)), node.box.bottom]
+    if any(b - a < 1 for a, b in pairwise(rows)) or any(b - a < 1 for a, b in pairwise(columns)):
         return None
     cells = []
     for band, span in zip(bands, spans, strict=True):
         row: list[list[Node]] = [[] for _ in range(len(columns) - 1)]
         for n in band:
-            k = 0 if span else min(range(len(row)), key=lambda c, n=n: abs((columns[c] + columns[c + 1]) / 2 - n.box.cx) if not columns[c] <= n.box.cx < columns[c + 1] else -1.0)  # type: ignore[misc]
-            row[k].append(n)
+            row[0 if span else _column_of(n.box.cx, columns)].append(n)
         cells.append(row)
     return Grid(_even(rows), columns, cells, spans, _has_header(cells, spans))
+
+
+def _column_of(x: float, edges: Sequence[float]) -> int:
+    """The column that a place lies in, the outer ones beyond the edges."""
+    return max(0, min(len(edges) - 2, bisect_right(edges, x) - 1))
 
 
 def _columns(bands: Sequence[Sequence[Node]], spans: Sequence[bool]) -> list[tuple[float, float]]:
     """Extents of the columns: merged extents of all cells, and of neighbours that are never both filled in one row."""
     groups = split([n for b, s in zip(bands, spans, strict=True) if not s for n in b], "x", 0.0)
-    members = [[n for n in g] for g in groups]
     row_of = {id(n): r for r, b in enumerate(bands) for n in b}
     merged: list[list[Node]] = []
-    for g in members:
+    for g in groups:
         if merged and len(bands) > 2 and not ({row_of[id(n)] for n in merged[-1]} & {row_of[id(n)] for n in g}):
             merged[-1] = merged[-1] + g
         else:

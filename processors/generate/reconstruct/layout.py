@@ -7,16 +7,28 @@ one grid cell. So nothing is placed absolutely, and every node carries its box: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .frame import Frame
 from .model import Box, Element, Text
 from .paint import Panel
 
 Direction = Literal["row", "column", "pile"]
-Payload = Text | Element | Panel | None
+Side = Literal["bar", "column"]
 OPAQUE = {"image", "checkbox", "radio", "input", "select", "icon"}  # nothing is laid out inside these
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of the window that stays while the page scrolls."""
+
+    side: Side
+    color: str
+
+
+Payload = Text | Element | Panel | Region | None
 
 
 @dataclass
@@ -50,10 +62,41 @@ def _holder(holders: Sequence[Node], node: Node) -> Node:
     """The smallest box that holds nearly all of the node and its centre."""
     best = holders[0]
     for h in holders[1:]:
-        if h.box.area >= node.box.area * 0.98 and h.box.contains(node.box.cx, node.box.cy) and h.box.overlap(node.box) >= 0.85 * node.box.area:
-            if h.box.area <= best.box.area:
-                best = h
+        fits = node.box.area * 0.98 <= h.box.area <= best.box.area and h.box.contains(node.box.cx, node.box.cy)
+        if fits and h.box.overlap(node.box) >= 0.85 * node.box.area:
+            best = h
     return best
+
+
+def lay_out(
+    root: Box, texts: Sequence[Text], elements: Sequence[Element], panels: Sequence[Panel], frame: Frame, colors: tuple[str, str]
+) -> Node:
+    """The page as a tree of rows and columns, what stays while it scrolls in regions of its own; `colors` are bar's and column's."""
+    bar, column = frame.bar, frame.column
+
+    def tree(box: Box, inside: Callable[[Box], bool]) -> Node:
+        node = contain(
+            box,
+            [t for t in texts if inside(t.box)],
+            [e for e in elements if inside(e.box)],
+            [p for p in panels if inside(p.box) and p.box.area < 0.95 * box.area],
+        )
+        arrange(node)
+        return node
+
+    if not bar and not column:
+        return tree(root, lambda b: True)
+    body = tree(Box(column, bar, root.w - column, root.h - bar), lambda b: b.cy >= bar and b.cx >= column)
+    regions = []
+    if column:
+        side = tree(Box(0, bar, column, root.h - bar), lambda b: b.cy >= bar and b.cx < column)
+        side.payload = Region("column", colors[1])
+        body = Node(Box(0, bar, root.w, root.h - bar), None, "row", [side, body])
+    if bar:
+        top = tree(Box(0, 0, root.w, bar), lambda b: b.cy < bar)
+        top.payload = Region("bar", colors[0])
+        regions.append(top)
+    return Node(root, None, "column", [*regions, body])
 
 
 def arrange(node: Node) -> None:

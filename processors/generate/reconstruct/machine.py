@@ -58,7 +58,6 @@ class _Builder:
     values: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.ensure_fields()
         self.keys: list[dict[str, str]] = [{} for _ in self.scenes]
         self.clicked: list[dict[Box, str]] = [{} for _ in self.scenes]
         for page, scene in enumerate(self.scenes):
@@ -79,6 +78,17 @@ class _Builder:
             if lines:
                 line = min(lines, key=lambda t: (abs(t.box.cy - y), abs(t.box.cx - x)))
                 return self.clicked[page].setdefault(line.box, self.registry.key("text", line.text, line.box))
+        beside = [
+            e
+            for e in scene.elements
+            if e.kind in {"link", "button"} and abs(e.box.cy - y) <= max(8.0, 0.5 * e.box.h) and 0 <= x - e.box.right <= _REACH
+        ]
+        if beside and not any(p.box.contains(x, y) and _button_sized(p.box) for p in scene.panels):
+            # A link is often as wide as its column: what was read of it is only its text.
+            old = max(beside, key=lambda e: e.box.right)
+            wide = replace(old, box=old.box.union(Box(x, old.box.y, 6, old.box.h)))
+            scene.elements[scene.elements.index(old)] = wide
+            return self.keys[page][old.id]
         made = self._made(scene, page, x, y)
         self.keys[page][made.id] = self.registry.key(made.kind, label_of(made, scene), made.box)
         return self.keys[page][made.id]
@@ -86,7 +96,11 @@ class _Builder:
     def _made(self, scene: Scene, page: int, x: float, y: float) -> Element:
         """A control that only its operation gave away: the picture, panel or end of a line that was clicked, else a dot."""
         ident = f"made/{page}/{round(x)}/{round(y)}"
-        small = [e for e in scene.elements if e.kind not in CONTROLS and e.kind not in {"table", "heading"} and e.box.contains(x, y, 4) and _button_sized(e.box)]
+        small = [
+            e
+            for e in scene.elements
+            if e.kind not in CONTROLS and e.kind not in {"table", "heading"} and e.box.contains(x, y, 4) and _button_sized(e.box)
+        ]
         if small:
             chosen = min(small, key=lambda e: (e.box.area, e.id))
             made = replace(chosen, kind="button", id=ident)
@@ -107,35 +121,9 @@ class _Builder:
         scene.elements.append(made)
         return made
 
-    def ensure_fields(self) -> None:
-        """What was typed into is a field, whatever it looked like; on every page where it stands."""
-        for a in self.features.actions:
-            spot = self.place_of(a) if a.kind == "type" else None
-            if spot is None:
-                continue
-            page, _ = self.story.place[a.before]
-            found = self._field_box(page, *spot)
-            if found is None:
-                continue
-            for scene in self.scenes:
-                if scene is self.scenes[page] or any(_alike_box(e.box, found) for e in [*scene.elements, *scene.panels]):
-                    _set_field(scene, found)
-
-    def _field_box(self, page: int, x: float, y: float) -> Box | None:
-        """The box of the field at a place: of a field there or at the same place of another page, else of a panel or element."""
-        at = self.scenes[page]
-        others = [s for s in self.scenes if s is not at]
-        for scene in (at, *others):
-            fields = [e.box for e in scene.elements if e.kind in _FIELDS and e.box.contains(x, y, 3)]
-            if fields:
-                return min(fields, key=lambda b: b.area)
-        boxes = [b.box for s in (at, *others) for b in [*s.panels, *s.elements] if b.box.contains(x, y, 2) and b.box.w >= 40 and 16 <= b.box.h <= 400]
-        boxes = [b for b in boxes if b.area < 0.3 * self.features.width * self.features.height]
-        return min(boxes, key=lambda b: b.area, default=None)
-
     def place_of(self, action: Action) -> tuple[float, float] | None:
         """Where an action happened, in coordinates of its page."""
-        page, offset = self.story.place[action.before]
+        _, offset = self.story.place[action.before]
         target = action.target
         if action.x is not None and action.y is not None and (target is None or target.contains(action.x, action.y, 6)):
             return action.x, action.y + offset
@@ -194,7 +182,22 @@ class _Builder:
             if step is None:
                 continue
             rules += self._rules(step, cause, entered, script)
+        self._everywhere()
         return Machine(_without_repeats(rules), self.keys, self.clicked, script)
+
+    def _everywhere(self) -> None:
+        """A line that turned out to be a button is one on every page where it stands."""
+        known = [
+            (t.text, box, key)
+            for scene, clicked in zip(self.scenes, self.clicked, strict=True)
+            for t in scene.texts
+            for box, key in clicked.items()
+            if t.box == box
+        ]
+        for scene, clicked in zip(self.scenes, self.clicked, strict=True):
+            for text, box, key in known:
+                if any(t.text == text and t.box == box for t in scene.texts):
+                    clicked.setdefault(box, key)
 
     def _rules(self, step: Step, cause: tuple[str, str, str] | None, entered: bool, script: list[tuple[str, str, str, int]]) -> list[Rule]:
         screen = self.features.screens[step.before]
@@ -232,7 +235,7 @@ class _Builder:
                 continue
             key = self.keys[step.target][e.id]
             box = e.box.moved(0, -step.target_offset)
-            if not (0 <= box.y and box.bottom <= self.features.height):
+            if box.y < 0 or box.bottom > self.features.height:
                 continue
             seen = shown_in(after, box)
             if e.placeholder is not None and _same(seen, e.placeholder):
@@ -247,33 +250,6 @@ class _Builder:
 
 def _button_sized(box: Box) -> bool:
     return box.w >= 10 and box.h >= 10 and box.h <= 90 and box.area <= 60_000
-
-
-def _alike_box(a: Box, b: Box) -> bool:
-    return max(abs(a.x - b.x), abs(a.y - b.y), abs(a.right - b.right), abs(a.bottom - b.bottom)) <= 6
-
-
-def _set_field(scene: Scene, box: Box) -> None:
-    """Make the box a field of the scene: what was taken for something else there is it, and a line inside is its value."""
-    if any(e.kind in _FIELDS and _alike_box(e.box, box) for e in scene.elements):
-        return
-    old = next((e for e in scene.elements if _alike_box(e.box, box)), None)
-    panel = next((p for p in scene.panels if _alike_box(p.box, box)), None)
-    made = Element(
-        id=f"typed/{round(box.x)}/{round(box.y)}",
-        kind="input",
-        text=old.text if old else "",
-        box=old.box if old else box,
-        background=(old.background if old else None) or (panel.color if panel else None),
-        border=(old.border if old else None) or (panel.border if panel else None),
-        radius=old.radius if old else panel.radius if panel else 0.0,
-    )
-    scene.elements = [e for e in scene.elements if e is not old and not (box.holds(e.box) and e.kind not in CONTROLS)] + [made]
-    scene.panels = [p for p in scene.panels if p is not panel and not box.holds(p.box)]
-    inside = [t for t in scene.texts if box.contains(t.box.cx, t.box.cy)]
-    scene.texts = [t for t in scene.texts if t not in inside]
-    if inside:
-        scene.values[made.id] = inside[0]
 
 
 def machine(features: Features, story: Story, scenes: list[Scene]) -> Machine:
@@ -293,7 +269,11 @@ def label_of(e: Element, scene: Scene) -> str:
     if e.kind in {"button", "link"}:
         inside = [t.text for t in scene.texts if e.box.contains(t.box.cx, t.box.cy)]
         return " ".join(inside) or e.text
-    above = [t for t in scene.texts if -12 <= e.box.y - t.box.bottom <= 28 and t.box.x < e.box.right and t.box.right > e.box.x - 4 and t.box.x - e.box.x < 60]
+    above = [
+        t
+        for t in scene.texts
+        if -12 <= e.box.y - t.box.bottom <= 28 and t.box.x < e.box.right and t.box.right > e.box.x - 4 and t.box.x - e.box.x < 60
+    ]
     left = [t for t in scene.texts if abs(t.box.cy - e.box.cy) <= max(8.0, 0.3 * e.box.h) and 0 <= e.box.x - t.box.right <= 260]
     right = [t for t in scene.texts if abs(t.box.cy - e.box.cy) <= 8 and 0 <= t.box.x - e.box.right <= 40]
     order: Sequence[Sequence[Text]] = (right, left, above) if e.kind in {"checkbox", "radio"} else (above, left, ())
@@ -317,5 +297,3 @@ def _without_repeats(rules: Sequence[Rule]) -> list[Rule]:
         if former != r:
             out.append(r)
     return out
-
-

@@ -59,7 +59,10 @@ class Box:
 
     def holds(self, other: Box, slack: float = 2) -> bool:
         return (
-            self.x - slack <= other.x and self.y - slack <= other.y and self.right + slack >= other.right and self.bottom + slack >= other.bottom
+            self.x - slack <= other.x
+            and self.y - slack <= other.y
+            and self.right + slack >= other.right
+            and self.bottom + slack >= other.bottom
         )
 
     def overlap(self, other: Box) -> float:
@@ -240,18 +243,22 @@ def _action(raw: Mapping[str, Any], index: int, screens: Sequence[Screen]) -> Ac
     after = min(before + 1, len(screens) - 1)
     named = next((s for s in screens if s.id == str(raw.get("before"))), screens[before])
     target = next((e.box for e in named.elements if e.id == str(raw.get("target"))), None)
-    number = lambda key: float(raw[key]) if isinstance(raw.get(key), (int, float)) and math.isfinite(raw[key]) else None  # noqa: E731
     return Action(
         t=t,
         kind=str(raw.get("kind", "")),
-        x=number("x"),
-        y=number("y"),
-        dy=number("dy") or 0.0,
+        x=_number(raw, "x"),
+        y=_number(raw, "y"),
+        dy=_number(raw, "dy") or 0.0,
         text=clean(str(raw.get("text") or ""))[:2000],
         target=target,
         before=before,
         after=after,
     )
+
+
+def _number(raw: Mapping[str, Any], key: str) -> float | None:
+    value = raw.get(key)
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def _mapping(value: object, at: str) -> Mapping[str, Any]:
@@ -292,5 +299,3 @@ def _box(value: object, at: str, width: int, height: int) -> Box | None:
     if right - left < 1 or bottom - top < 1:
         return None
     return Box(round(left, 1), round(top, 1), round(right - left, 1), round(bottom - top, 1))
-
-

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from .frame import Frame, frame_of, present, to_edges
 from .model import Box, Element, Features, Screen, Text
 from .pages import Page, alike
+from .pixels import Image, part
 
-Image = npt.NDArray[np.uint8]
 _NEAR = 4.0
+_SAME_PIXELS = 10.0  # mean difference up to which two pictures of a line are of the same line
 
 
 @dataclass
@@ -27,8 +28,8 @@ class Sheet:
     texts: list[Text]
     elements: list[Element]
     picture: Image | None
-    fixed: tuple[Box, ...] = ()
-    """What stayed in place while the rest scrolled."""
+    frame: Frame
+    """What stays in place while the rest scrolls."""
 
 
 @dataclass(frozen=True)
@@ -46,70 +47,126 @@ def decode(keyframes: Mapping[str, bytes], name: str | None, width: int, height:
     if name is None or name not in keyframes:
         return None
     raw = np.frombuffer(keyframes[name], np.uint8)
-    image = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
-    if image is None:
-        return None
-    if image.shape[:2] != (height, width):
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    return image.astype(np.uint8)
+    image: Image | None = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
+    if image is not None and image.shape[:2] != (height, width):
+        resized: Image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        return resized
+    return image
 
 
 def assemble(features: Features, page: Page, keyframes: Mapping[str, bytes]) -> Sheet:
-    """Put the page together. Of several screens at one offset the first speaks: it is what the recording opens on."""
+    """Put the page together. What stays while the page scrolls is taken once, from the page's first part."""
     viewport = features.height
-    parts = _parts(features, page)
-    height = round(max([viewport, *(p.offset + viewport for p in parts)]))
     first = features.screens[page.shots[0][0]]
-    fixed = _fixed(parts) if page.sticky else ()
+    frame = to_edges(frame_of(features, page), decode(keyframes, first.keyframe, features.width, viewport))
+    parts = _parts(features, page, frame)
+    height = round(max([viewport, *(p.offset + viewport for p in parts)]))
     picture: Image | None = None
     texts: list[Text] = []
     elements: list[Element] = []
-    for k, part in enumerate(parts):
-        stays = () if k == 0 else fixed
-        frame = decode(keyframes, part.screen.keyframe, features.width, viewport)
-        if frame is not None:
+    for k, piece in enumerate(parts):
+        shot = decode(keyframes, piece.screen.keyframe, features.width, viewport)
+        if shot is not None:
             if picture is None:
-                fill = np.median(frame.reshape(-1, 3), axis=0).astype(np.uint8)
+                fill = np.median(shot.reshape(-1, 3), axis=0).astype(np.uint8)
                 picture = np.full((height, features.width, 3), fill, np.uint8)
-            top, bottom = max(0, round(max(part.top, part.offset))), min(height, round(part.bottom))
-            start = top - round(part.offset)
-            strip = frame[start : start + bottom - top]
-            target = picture[top : top + strip.shape[0]]
-            keep = np.ones(strip.shape[:2], bool)
-            for box in stays:
-                y0 = max(0, round(box.y) - start)
-                keep[y0 : max(y0, round(box.bottom) - start), round(box.x) : round(box.right)] = False
-            target[keep] = strip[keep]
-        for t in part.screen.texts:
-            if any(b.contains(t.box.cx, t.box.cy) for b in stays):
+            _paste(picture, shot, piece, frame)
+            if k == 0:
+                _paste_frame(picture, shot, frame)
+        for t in piece.screen.texts:
+            if frame.holds(t.box):
+                texts += [t] if k == 0 else []
                 continue
-            box = t.box.moved(0, part.offset)
-            if part.top <= box.cy < part.bottom and not any(_twin(t, box, other) for other in texts):
+            box = t.box.moved(0, piece.offset)
+            if piece.top <= box.cy < piece.bottom and not any(_twin(t, box, other) for other in texts):
                 texts.append(replace(t, box=box))
-        for e in part.screen.elements:
-            if not any(b.contains(e.box.cx, e.box.cy) and b.holds(e.box, 4) for b in stays):
-                _add_element(elements, replace(e, id=f"{part.screen.id}/{e.id}", box=e.box.moved(0, part.offset)), part)
-    return Sheet(page, features.width, height, first.background, texts, elements, picture, fixed)
+        for e in piece.screen.elements:
+            named = replace(e, id=f"{piece.screen.id}/{e.id}")
+            if frame.holds(e.box):
+                elements += [named] if k == 0 else []
+            else:
+                _add_element(elements, replace(named, box=e.box.moved(0, piece.offset)), piece)
+    texts += _also_read(features, page, keyframes, picture, texts, frame)
+    return Sheet(page, features.width, height, first.background, texts, elements, picture, frame)
 
 
-def _parts(features: Features, page: Page) -> list[_Part]:
+def share_frame(sheets: Sequence[Sheet]) -> None:
+    """What stays on one page that scrolls stays on every page that has it, whether it was seen to scroll or not."""
+    model = next((s for s in sheets if s.frame != Frame()), None)
+    if model is None:
+        return
+    for sheet in sheets:
+        if sheet.frame == Frame() and sheet.page.shots[0][1] == 0 and present(model.frame, sheet.texts, model.texts):
+            sheet.frame = model.frame
+
+
+def _paste(picture: Image, shot: Image, piece: _Part, frame: Frame) -> None:
+    """The piece's rows, without what stays."""
+    top = round(max(piece.top, piece.offset + frame.bar, 0.0))
+    bottom = min(picture.shape[0], round(piece.bottom))
+    start, left = top - round(piece.offset), round(frame.column)
+    strip = shot[start : start + max(0, bottom - top), left:]
+    picture[top : top + strip.shape[0], left:] = strip
+
+
+def _paste_frame(picture: Image, shot: Image, frame: Frame) -> None:
+    bar, column = round(frame.bar), round(frame.column)
+    picture[:bar] = shot[:bar]
+    picture[: shot.shape[0], :column] = shot[:, :column]
+
+
+def _also_read(
+    features: Features, page: Page, keyframes: Mapping[str, bytes], picture: Image | None, texts: list[Text], frame: Frame
+) -> list[Text]:
+    """Lines that were read on another screen of the page only, where that screen shows the same picture there."""
+    found: list[Text] = []
+    for i, offset in page.shots:
+        screen = features.screens[i]
+        missing = [
+            (t, box)
+            for t in screen.texts
+            if t.box.y > 6 and t.box.bottom < features.height - 6 and not frame.holds(t.box)
+            for box in [t.box.moved(0, offset)]
+            if not any(box.overlap(o.box) > 0.2 * min(box.area, o.box.area) for o in [*texts, *found])
+        ]
+        shot = decode(keyframes, screen.keyframe, features.width, features.height) if missing and picture is not None else None
+        if shot is None or picture is None:
+            continue
+        for t, box in missing:
+            here, there = part(picture, box), part(shot, t.box)
+            if here.shape == there.shape and float(np.abs(here.astype(np.int16) - there).mean()) < _SAME_PIXELS:
+                found.append(replace(t, box=box))
+    return found
+
+
+def _parts(features: Features, page: Page, frame: Frame) -> list[_Part]:
     """One screen an offset, and between neighbours the border in the middle of what both show."""
     viewport = features.height
-    places: list[tuple[float, list[Screen]]] = []
+    acted = {a.before for a in features.actions}
+    places: list[tuple[float, list[int]]] = []
     for i, offset in page.shots:
         place = next((p for p in places if abs(p[0] - offset) <= _NEAR), None)
         if place is None:
-            places.append((offset, [features.screens[i]]))
+            places.append((offset, [i]))
         else:
-            place[1].append(features.screens[i])
-    # The first that is nearly complete: right after a change some of a page may not be there yet.
-    chosen = [(at, next(s for s in shots if len(s.texts) >= 0.93 * max(len(o.texts) for o in shots))) for at, shots in sorted(places, key=lambda p: p[0])]
+            place[1].append(i)
+    chosen = []
+    for offset, shots in sorted(places, key=lambda p: p[0]):
+        # Until something was first done there, and of that what lasted longest: while a page loads it is not all there yet.
+        run = shots[: 1 + next((k for k, i in enumerate(shots) if i in acted or i + 1 not in shots), len(shots))]
+        most = max(len(features.screens[i].texts) for i in run)
+        whole = [features.screens[i] for i in run if len(features.screens[i].texts) >= 0.9 * most]
+        chosen.append((offset, max(whole, key=lambda s: s.t_end - s.t_start)))
     parts = []
     for k, (offset, screen) in enumerate(chosen):
         above = chosen[k - 1][0] + viewport if k else None
         below = chosen[k + 1][0] if k + 1 < len(chosen) else None
-        top = (above + offset) / 2 if above is not None and above > offset else offset
-        bottom = (below + offset + viewport) / 2 if below is not None and below < offset + viewport else offset + viewport
+        top = (above + offset + frame.bar) / 2 if above is not None and above > offset + frame.bar else offset
+        bottom = (
+            (below + frame.bar + offset + viewport) / 2
+            if below is not None and below + frame.bar < offset + viewport
+            else offset + viewport
+        )
         parts.append(_Part(screen, offset, top, bottom))
     # What was never shown above the page's first screen is taken from the page that it came from.
     for i, offset in page.above:
@@ -117,19 +174,6 @@ def _parts(features: Features, page: Page) -> list[_Part]:
         if offset < top and all(p.screen is not features.screens[i] for p in parts):
             parts.insert(0, _Part(features.screens[i], offset, offset, min(top, offset + viewport)))
     return parts
-
-
-def _fixed(parts: list[_Part]) -> tuple[Box, ...]:
-    """Boxes that are at the same place of the window on two screens at different offsets."""
-    out: list[Box] = []
-    for a, b in zip(parts, parts[1:], strict=False):
-        for t in a.screen.texts:
-            if any(abs(t.box.x - o.box.x) <= 1.5 and abs(t.box.y - o.box.y) <= 1.5 and alike(t.text, o.text) for o in b.screen.texts):
-                out.append(t.box)
-        for e in a.screen.elements:
-            if any(e.kind == o.kind and abs(e.box.x - o.box.x) + abs(e.box.y - o.box.y) + abs(e.box.w - o.box.w) + abs(e.box.h - o.box.h) <= 4 for o in b.screen.elements):
-                out.append(e.box)
-    return tuple(dict.fromkeys(out))
 
 
 def _twin(t: Text, box: Box, other: Text) -> bool:

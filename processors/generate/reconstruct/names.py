@@ -7,7 +7,23 @@ import unicodedata
 
 from .model import Box
 
-_RESERVED = {"app", "flow", "index", "main", "router", "page", "react", "object", "string", "number", "array", "fragment", "field", "check", "choice"}
+_RESERVED = {
+    "app",
+    "flow",
+    "index",
+    "main",
+    "router",
+    "page",
+    "react",
+    "object",
+    "string",
+    "number",
+    "array",
+    "fragment",
+    "field",
+    "check",
+    "choice",
+}
 
 
 def slug(text: str, fallback: str) -> str:

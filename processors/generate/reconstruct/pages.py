@@ -24,7 +24,6 @@ class Page:
 
     index: int
     shots: list[tuple[int, float]] = field(default_factory=list)
-    sticky: bool = False
     above: list[tuple[int, float]] = field(default_factory=list)
     """Screens, the lowest first, of the page that this one came from without moving: they show what is above its first screen."""
 
@@ -77,7 +76,16 @@ def changed_lines(a: Screen, b: Screen, figures: bool = True) -> int:
     free = set(range(len(right)))
     missing = 0
     for t in left:
-        j = next((j for j in sorted(free) if abs(right[j].box.cy - t.box.cy) <= _NEAR and abs(right[j].box.x - t.box.x) <= 2 * _NEAR and alike(t.text, right[j].text, figures)), None)
+        j = next(
+            (
+                j
+                for j in sorted(free)
+                if abs(right[j].box.cy - t.box.cy) <= _NEAR
+                and abs(right[j].box.x - t.box.x) <= 2 * _NEAR
+                and alike(t.text, right[j].text, figures)
+            ),
+            None,
+        )
         if j is None:
             missing += _counts(t)
         else:
@@ -109,7 +117,9 @@ def displacements(a: Screen, b: Screen) -> Counter[int]:
 
 def _peak(votes: Counter[int], where: Callable[[int], bool]) -> tuple[float, int]:
     """The displacement with most votes within a pixel, and how many."""
-    best = max(((sum(votes.get(d + k, 0) for k in (-1, 0, 1)), votes[d], -abs(d), d) for d in sorted(votes) if where(d)), default=(0, 0, 0, 0))
+    best = max(
+        ((sum(votes.get(d + k, 0) for k in (-1, 0, 1)), votes[d], -abs(d), d) for d in sorted(votes) if where(d)), default=(0, 0, 0, 0)
+    )
     return float(best[3]), best[0]
 
 
@@ -149,8 +159,6 @@ def tell(features: Features) -> Story:
         for i in range(len(screens) - 1)
         if place[i][0] != place[i + 1][0] or _jumps(done[i], place[i][1], place[i + 1][1])
     ]
-    for page in pages:
-        page.sticky = _has_sticky(screens, page)
     return Story(pages, steps, place)
 
 
@@ -159,7 +167,9 @@ def _jumps(actions: Sequence[Action], before: float, after: float) -> bool:
     return abs(before - after) > 30 and any(a.kind == "click" for a in actions) and not any(a.kind == "scroll" for a in actions)
 
 
-def _scrolled(screens: Sequence[Screen], group: Sequence[tuple[int, float]], i: int, actions: Sequence[Action], viewport: int) -> float | None:
+def _scrolled(
+    screens: Sequence[Screen], group: Sequence[tuple[int, float]], i: int, actions: Sequence[Action], viewport: int
+) -> float | None:
     """Offset of screen i on the page of `group` where it came there by scrolling alone; None where it did not."""
     before, after = screens[i - 1], screens[i]
     wheel = [a for a in actions if a.kind == "scroll"]
@@ -172,21 +182,30 @@ def _scrolled(screens: Sequence[Screen], group: Sequence[tuple[int, float]], i: 
                 return at
         d, votes = _peak(displacements(before, after), lambda d: d * turned > 2)
         if votes >= 4:
-            return max(0.0, offset + d)
+            return _at_top(offset + d)
         still, count = _peak(displacements(before, after), lambda d: abs(d) <= 2)
         if count and _unchanged(before, after, ()):
             return offset
-        best = max(((_peak(displacements(screens[j], after), lambda d: True), at) for j, at in group), key=lambda c: c[0][1], default=((0.0, 0), 0.0))
+        best = max(
+            ((_peak(displacements(screens[j], after), lambda d: True), at) for j, at in group),
+            key=lambda c: c[0][1],
+            default=((0.0, 0), 0.0),
+        )
         if best[0][1] >= 12 and (best[1] + best[0][0] - offset) * turned > 0:
-            return max(0.0, best[1] + best[0][0])
+            return _at_top(best[1] + best[0][0])
         return max(0.0, offset + (turned if abs(turned) < 4 * viewport else 0.0))
     if not others:
-        votes = displacements(before, after)
-        d, count = _peak(votes, lambda d: abs(d) > 8)
-        _, still = _peak(votes, lambda d: abs(d) <= 2)
+        moves = displacements(before, after)
+        d, count = _peak(moves, lambda d: abs(d) > 8)
+        _, still = _peak(moves, lambda d: abs(d) <= 2)
         if count >= 36 and count > 2 * still:
             return max(0.0, offset + d)
     return None
+
+
+def _at_top(offset: float) -> float:
+    """An offset, the top where it is nearly there: boxes are read to a pixel or two."""
+    return offset if offset > _NEAR else 0.0
 
 
 def _unchanged(before: Screen, after: Screen, actions: Sequence[Action]) -> bool:
@@ -200,7 +219,9 @@ def _unchanged(before: Screen, after: Screen, actions: Sequence[Action]) -> bool
 def _same_controls(a: Screen, b: Screen) -> bool:
     """Whether the large controls and pictures are the same ones; what is small may have been missed on one of them."""
     big = [[e for e in s.elements if e.kind in ("image", "table", "input", "select") and e.box.area > 2500] for s in (a, b)]
-    return all(any(e.kind == f.kind and e.box.overlap(f.box) > 0.5 * e.box.area for f in big[1]) for e in big[0]) and len(big[0]) == len(big[1])
+    return all(any(e.kind == f.kind and e.box.overlap(f.box) > 0.5 * e.box.area for f in big[1]) for e in big[0]) and len(big[0]) == len(
+        big[1]
+    )
 
 
 def _kept_offset(before: Screen, after: Screen, offset: float) -> float:
@@ -208,6 +229,8 @@ def _kept_offset(before: Screen, after: Screen, offset: float) -> float:
     if offset == 0:
         return 0.0
     d, votes = _peak(displacements(before, after), lambda d: True)
+    if abs(d) <= 3:
+        d = 0.0
     return max(0.0, offset + d) if votes >= 6 * max(3.0, 0.25 * min(len(before.texts), len(after.texts))) else 0.0
 
 
@@ -220,16 +243,3 @@ def _same_page(screens: Sequence[Screen], page: Page, group: Sequence[tuple[int,
                     return False
                 met = True
     return met
-
-
-def _has_sticky(screens: Sequence[Screen], page: Page) -> bool:
-    """Whether some of the page stays where it is while the rest scrolls."""
-    (i, at), *rest = page.shots
-    for j, offset in rest:
-        if abs(offset - at) > 30:
-            votes = displacements(screens[i], screens[j])
-            _, still = _peak(votes, lambda d: abs(d) <= 1)
-            _, moved = _peak(votes, lambda d, gap=offset - at: abs(d - gap) <= 2)  # type: ignore[misc]
-            if still >= 12 and moved >= 6:
-                return True
-    return False

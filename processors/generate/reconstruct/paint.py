@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .model import Box
-from .mosaic import Image
+from .pixels import Image, distance, hexadecimal
 
 _RIM = 0.7  # least share of every side of its box that a panel fills
 _FLAT = (8, 5)  # largest step between neighbouring pixels of one region: a codec's noise, and where a dark page needs it, less
@@ -32,49 +32,17 @@ class Panel:
     """Difference from what is around it."""
 
 
-def hexadecimal(bgr: npt.NDArray[np.generic]) -> str:
-    b, g, r = (int(min(255, max(0, round(float(v))))) for v in bgr)
-    return f"#{r:02x}{g:02x}{b:02x}"
-
-
-def distance(a: str, b: str) -> float:
-    """Largest difference of two colours in any channel."""
-    return max(abs(int(a[i : i + 2], 16) - int(b[i : i + 2], 16)) for i in (1, 3, 5))
-
-
-def part(picture: Image, box: Box) -> Image:
-    """The pixels of a box, at least one."""
-    h, w = picture.shape[:2]
-    x, y = min(w - 1, max(0, round(box.x))), min(h - 1, max(0, round(box.y)))
-    return picture[y : max(y + 1, min(h, round(box.bottom))), x : max(x + 1, min(w, round(box.right)))]
-
-
-def prevailing(pixels: Image) -> npt.NDArray[np.float64]:
-    """The most frequent colour, BGR: the mean of the fullest cell of a coarse histogram."""
-    flat = pixels.reshape(-1, 3)
-    cells = (flat.astype(np.int32) + 4) // 12
-    keys = cells[:, 0] * 1024 + cells[:, 1] * 32 + cells[:, 2]
-    values, counts = np.unique(keys, return_counts=True)
-    chosen: npt.NDArray[np.float64] = flat[keys == values[counts.argmax()]].mean(axis=0)
-    return chosen
-
-
-def ink(pixels: Image, ground: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The colour of what is written on `ground`: the mean of the tenth of the marked pixels that differ most."""
-    flat = pixels.reshape(-1, 3).astype(np.float64)
-    far = np.abs(flat - ground).max(axis=1)
-    marked = max(1, int((far > 24).sum() * 0.25))
-    strongest: npt.NDArray[np.float64] = flat[np.argsort(far, kind="stable")[-marked:]].mean(axis=0)
-    return strongest
-
-
 def panels(picture: Image, ground: str) -> list[Panel]:
     """Every panel of the page, the largest first. The page's own ground is none."""
     found: list[Panel] = []
     for step in _FLAT:
         found += [p for p in _regions(picture, step) if all(_iou(p.box, q.box) < 0.7 for q in found)]
     found.sort(key=lambda p: (-p.box.area, p.box.y, p.box.x))
-    return [p for p in found if not (p.border is None and distance(p.color, ground) <= 3 and not any(q.box.holds(p.box) and q is not p for q in found))]
+    return [
+        p
+        for p in found
+        if not (p.border is None and distance(p.color, ground) <= 3 and not any(q.box.holds(p.box) and q is not p for q in found))
+    ]
 
 
 def _iou(a: Box, b: Box) -> float:
@@ -136,7 +104,11 @@ def _border(picture: Image, x: int, y: int, w: int, h: int, color: str) -> str |
         if not (0 <= far < limit):
             continue
         low, high = sorted((near, far))
-        band = picture[low : high + 1, x + w // 8 : x + w - w // 8] if axis == "y" else picture[y + h // 8 : y + h - h // 8, low : high + 1].swapaxes(0, 1)
+        band = (
+            picture[low : high + 1, x + w // 8 : x + w - w // 8]
+            if axis == "y"
+            else picture[y + h // 8 : y + h - h // 8, low : high + 1].swapaxes(0, 1)
+        )
         if not band.size:
             continue
         levels = np.median(band, axis=1)

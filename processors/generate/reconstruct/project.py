@@ -10,17 +10,19 @@ from typing import Any
 from ..scaffold import scaffold
 from .assets import Assets
 from .css import Stylesheet
+from .cursor import without_cursor
 from .dress import Scene, dress, unify
 from .emit import Context, emit_page, lines_of
+from .fields import find_fields
 from .jsx import El, literal, render
-from .layout import Node, arrange, contain
+from .layout import Node, lay_out
 from .machine import Machine, label_of, machine
 from .model import Box, Text, parse
-from .mosaic import assemble
+from .mosaic import assemble, share_frame
 from .names import pascal, slug, unique
 from .pages import tell
-from .paint import distance, hexadecimal, part, prevailing
 from .parts import codes, share, walk
+from .pixels import distance, hexadecimal, part, prevailing
 from .playwright import spec
 from .settings import ReconstructSettings
 from .typography import Typography
@@ -28,7 +30,9 @@ from .typography import Typography
 _FLOW = ("Check", "Choice", "Field")
 
 
-def reconstruct(features: Mapping[str, Any], keyframes: Mapping[str, bytes], settings: ReconstructSettings | None = None) -> dict[str, bytes]:
+def reconstruct(
+    features: Mapping[str, Any], keyframes: Mapping[str, bytes], settings: ReconstructSettings | None = None
+) -> dict[str, bytes]:
     """The project of an application that looks and behaves like a recording: POSIX relative path -> content, not built.
 
     `features` is a features document, `keyframes` the PNG files that its screens name. The same arguments give the same
@@ -36,9 +40,11 @@ def reconstruct(features: Mapping[str, Any], keyframes: Mapping[str, bytes], set
     no pictures, and only the colours that the features tell.
     """
     settings = settings or ReconstructSettings()
-    parsed = parse(features, settings)
+    parsed = find_fields(without_cursor(parse(features, settings)), keyframes)
     story = tell(parsed)
-    scenes = [dress(assemble(parsed, page, keyframes)) for page in story.pages]
+    sheets = [assemble(parsed, page, keyframes) for page in story.pages]
+    share_frame(sheets)
+    scenes = [dress(s) for s in sheets]
     unify(scenes)
     flow = machine(parsed, story, scenes)
     typography = Typography([t for s in scenes for t in [*s.texts, *s.values.values()]])
@@ -46,16 +52,19 @@ def reconstruct(features: Mapping[str, Any], keyframes: Mapping[str, bytes], set
     sheet, assets = Stylesheet(), Assets(settings, parsed.width * parsed.height)
     roots = []
     for scene in scenes:
-        root = contain(Box(0, 0, scene.sheet.width, scene.sheet.height), scene.texts, scene.elements, scene.panels)
-        arrange(root)
-        roots.append(root)
+        whole = Box(0, 0, scene.sheet.width, scene.sheet.height)
+        roots.append(lay_out(whole, scene.texts, scene.elements, scene.panels, scene.sheet.frame, _frame_colors(scene)))
     levels = _heading_levels(roots, typography)
-    trees = [
-        emit_page(root, _context(k, scenes, flow, sheet, typography, assets, paths, levels)) for k, root in enumerate(roots)
-    ]
+    trees = [emit_page(root, _context(k, scenes, flow, sheet, typography, assets, paths, levels)) for k, root in enumerate(roots)]
     parts = share(trees, {n.lower() for n in names})
-    files = scaffold(titles[0], titles[0], f"Reconstructed from a screen recording of {titles[0]}.", color_scheme=_scheme(scenes[0].ground),
-                     supabase_url=settings.supabase_url, supabase_key=settings.supabase_key)
+    files = scaffold(
+        titles[0],
+        titles[0],
+        f"Reconstructed from a screen recording of {titles[0]}.",
+        color_scheme=_scheme(scenes[0].ground),
+        supabase_url=settings.supabase_url,
+        supabase_key=settings.supabase_key,
+    )
     for name, tree in parts.items():
         files[f"src/parts/{name}.tsx"] = _component(name, tree, parts, assets).encode()
     for name, tree in zip(names, trees, strict=True):
@@ -69,14 +78,33 @@ def reconstruct(features: Mapping[str, Any], keyframes: Mapping[str, bytes], set
     return dict(sorted(files.items()))
 
 
+def _frame_colors(scene: Scene) -> tuple[str, str]:
+    """What the bar and the column of a page are filled with."""
+    picture, frame = scene.sheet.picture, scene.sheet.frame
+    if picture is None:
+        return scene.ground, scene.ground
+    bar, column = Box(0, 0, scene.sheet.width, max(1.0, frame.bar)), Box(0, frame.bar, max(1.0, frame.column), 600)
+    return hexadecimal(prevailing(part(picture, bar))), hexadecimal(prevailing(part(picture, column)))
+
+
 def _own(name: str) -> bytes:
     return resources.files(__package__).joinpath(name).read_bytes()
 
 
-def _context(k: int, scenes: Sequence[Scene], flow: Machine, sheet: Stylesheet, typography: Typography, assets: Assets,
-             paths: Sequence[str], levels: Mapping[float, int]) -> Context:
+def _context(
+    k: int,
+    scenes: Sequence[Scene],
+    flow: Machine,
+    sheet: Stylesheet,
+    typography: Typography,
+    assets: Assets,
+    paths: Sequence[str],
+    levels: Mapping[float, int],
+) -> Context:
     scene = scenes[k]
-    palette = {scene.ground} | {p.color for s in scenes for p in s.panels} | {e.background for s in scenes for e in s.elements if e.background}
+    palette = (
+        {scene.ground} | {p.color for s in scenes for p in s.panels} | {e.background for s in scenes for e in s.elements if e.background}
+    )
 
     def band(box: Box) -> str | None:
         if scene.sheet.picture is None:
@@ -94,7 +122,7 @@ def _context(k: int, scenes: Sequence[Scene], flow: Machine, sheet: Stylesheet, 
             if e.kind == "select":
                 shown = other.values[e.id].text if e.id in other.values else e.text
                 options.setdefault(keys[e.id], []).append(shown)
-    leads = {r.control: paths[r.target] for r in reversed(flow.rules) if r.source == k and r.on == "click"}
+    leads = {r.control: paths[r.target] for r in reversed(flow.rules) if r.on == "click"}
     return Context(
         scene=scene,
         sheet=sheet,
@@ -173,31 +201,33 @@ def _app(names: Sequence[str]) -> str:
     """The application: the page that the flow is at."""
     imports = [f'import {{ {n} }} from "./pages/{n}";' for n in sorted(names)]
     table = [f"  {n}," for n in names]
-    return "\n".join([
-        'import { type ComponentType, type ReactNode } from "react";',
-        'import { FlowProvider, useFlow } from "./flow";',
-        *imports,
-        'import { type PageId } from "./recording";',
-        "",
-        "const views: Readonly<Record<PageId, ComponentType>> = {",
-        *table,
-        "};",
-        "",
-        "function CurrentPage(): ReactNode {",
-        "  const { page } = useFlow();",
-        "  const View = views[page];",
-        "  return <View />;",
-        "}",
-        "",
-        "export function App(): ReactNode {",
-        "  return (",
-        "    <FlowProvider>",
-        "      <CurrentPage />",
-        "    </FlowProvider>",
-        "  );",
-        "}",
-        "",
-    ])
+    return "\n".join(
+        [
+            'import { type ComponentType, type ReactNode } from "react";',
+            'import { FlowProvider, useFlow } from "./flow";',
+            *imports,
+            'import { type PageId } from "./recording";',
+            "",
+            "const views: Readonly<Record<PageId, ComponentType>> = {",
+            *table,
+            "};",
+            "",
+            "function CurrentPage(): ReactNode {",
+            "  const { page } = useFlow();",
+            "  const View = views[page];",
+            "  return <View />;",
+            "}",
+            "",
+            "export function App(): ReactNode {",
+            "  return (",
+            "    <FlowProvider>",
+            "      <CurrentPage />",
+            "    </FlowProvider>",
+            "  );",
+            "}",
+            "",
+        ]
+    )
 
 
 def _recording(names: Sequence[str], paths: Sequence[str], titles: Sequence[str], flow: Machine) -> str:
@@ -205,43 +235,50 @@ def _recording(names: Sequence[str], paths: Sequence[str], titles: Sequence[str]
     pages = [f"  {{ id: {literal(n)}, path: {literal(p)}, title: {literal(t)} }}," for n, p, t in zip(names, paths, titles, strict=True)]
     rules = []
     for r in flow.rules:
-        parts = [f"from: {literal(names[r.source])}", f"on: {literal(r.on)}", f"control: {literal(r.control)}", f"to: {literal(names[r.target])}"]
+        parts = [
+            f"from: {literal(names[r.source])}",
+            f"on: {literal(r.on)}",
+            f"control: {literal(r.control)}",
+            f"to: {literal(names[r.target])}",
+        ]
         parts += [f"{k}: {v:g}" for k, v in (("scroll", r.scroll), ("typed", r.typed), ("delay", r.delay)) if v is not None]
         if r.values:
             parts.append("values: { " + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in r.values) + " }")
         rules.append("  { " + ", ".join(parts) + " },")
-    return "\n".join([
-        "/** The pages and the steps between them, as the recording shows them. */",
-        "",
-        "export type PageId = " + " | ".join(literal(n) for n in names) + ";",
-        "",
-        "export interface Page {",
-        "  readonly id: PageId;",
-        "  readonly path: string;",
-        "  readonly title: string;",
-        "}",
-        "",
-        "export interface Rule {",
-        "  readonly from: PageId;",
-        "  /** any: whichever control is operated; time: after `delay` ms. */",
-        '  readonly on: "click" | "enter" | "type" | "any" | "time";',
-        "  readonly control: string;",
-        "  readonly to: PageId;",
-        "  /** Where the window scrolls to, in pixels; without it, it stays. */",
-        "  readonly scroll?: number;",
-        "  /** How many characters must have been typed. */",
-        "  readonly typed?: number;",
-        "  readonly delay?: number;",
-        "  /** What fields show afterwards. */",
-        "  readonly values?: Readonly<Record<string, string>>;",
-        "}",
-        "",
-        "export const pages: readonly [Page, ...Page[]] = [",
-        *pages,
-        "];",
-        "",
-        "export const rules: readonly Rule[] = [",
-        *rules,
-        "];",
-        "",
-    ])
+    return "\n".join(
+        [
+            "/** The pages and the steps between them, as the recording shows them. */",
+            "",
+            "export type PageId = " + " | ".join(literal(n) for n in names) + ";",
+            "",
+            "export interface Page {",
+            "  readonly id: PageId;",
+            "  readonly path: string;",
+            "  readonly title: string;",
+            "}",
+            "",
+            "export interface Rule {",
+            "  readonly from: PageId;",
+            "  /** any: whichever control is operated; time: after `delay` ms. */",
+            '  readonly on: "click" | "enter" | "type" | "any" | "time";',
+            "  readonly control: string;",
+            "  readonly to: PageId;",
+            "  /** Where the window scrolls to, in pixels; without it, it stays. */",
+            "  readonly scroll?: number;",
+            "  /** How many characters must have been typed. */",
+            "  readonly typed?: number;",
+            "  readonly delay?: number;",
+            "  /** What fields show afterwards. */",
+            "  readonly values?: Readonly<Record<string, string>>;",
+            "}",
+            "",
+            "export const pages: readonly [Page, ...Page[]] = [",
+            *pages,
+            "];",
+            "",
+            "export const rules: readonly Rule[] = [",
+            *rules,
+            "];",
+            "",
+        ]
+    )

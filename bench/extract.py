@@ -1,0 +1,123 @@
+"""How well and how fast a screen recording is read, beside what decoding alone costs.
+
+    python -m bench.extract --json [VIDEO ...]
+
+Each VIDEO needs its ``NAME.truth.json`` beside it (``x.vp8.webm`` shares the truth of ``x.mp4``); without any, the sample recording is taken. More
+recordings are made by ``python -m bench.recordings``. Scores are those of ``bench/scorers/score.py``, for every recording and pooled, and apart
+for those called low-rate (``.webm``). Speeds are measured in this run, one after the other, on this machine: the whole extraction against the
+video's length, and everything but text, elements and layout against bare decoding.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent / "scorers"))
+
+from score import score
+
+from processors.extract import cursor
+from processors.extract.decode import Decoder, Frame
+from processors.extract.pipeline import Timings, extract
+from processors.extract.settings import ExtractSettings
+from processors.extract.watch import Watcher
+
+SAMPLE = Path(__file__).parent.parent / "samples" / "sqlite_web.mp4"
+
+
+def truth_of(video: Path) -> dict[str, Any]:
+    """The truth beside a recording."""
+    loaded: dict[str, Any] = json.loads((video.parent / f"{video.name.split('.')[0]}.truth.json").read_bytes())
+    return loaded
+
+
+def bare_decoding(video: Path) -> float:
+    """Frames per second of decoding alone, luma seen but not copied; the best of two."""
+    return max(_rate(video, _look) for _ in range(2))
+
+
+def watching(video: Path) -> float:
+    """Frames per second of decoding, change gate, cursor, scrolling and keyframes; the best of two."""
+    template = cursor.learn(Decoder(video))
+    return max(_rate(video, lambda frames: _drain(Watcher(template, ExtractSettings().settle_s).run(frames))) for _ in range(2))
+
+
+def _rate(video: Path, work: Callable[[Iterable[Frame]], None]) -> float:
+    decoder = Decoder(video)
+    since = time.perf_counter()
+    work(decoder)
+    return decoder.count / (time.perf_counter() - since)
+
+
+def _look(frames: Iterable[Frame]) -> None:
+    for frame in frames:
+        assert frame.luma.size
+
+
+def _drain(things: Iterable[object]) -> None:
+    for _ in things:
+        pass
+
+
+def measure(video: Path, settings: ExtractSettings, out: Path | None) -> tuple[dict[str, Any], tuple[dict[str, Any], dict[str, Any]]]:
+    """One recording: its scores and speeds, and the pair that pooled scores need."""
+    timings = Timings()
+    cpu = time.process_time()
+    target = out / f"{video.name}.json" if out else None
+    features = extract(video, target, settings, timings=timings).document
+    cpu = time.process_time() - cpu
+    truth = truth_of(video)
+    bare, watched = bare_decoding(video), watching(video)
+    seconds = features["video"]["duration_s"]
+    return {
+        "video": video.name,
+        "scores": score([(features, truth)]),
+        "duration_s": seconds,
+        "screens": len(features["screens"]),
+        "times_real_time": round(seconds / timings.seconds["total"], 2),
+        "times_real_time_per_cpu": round(seconds / cpu, 2),
+        "decode_only_fps": round(bare),
+        "watch_fps": round(watched),
+        "watch_to_decode": round(watched / bare, 3),
+        "seconds": {k: round(v, 3) for k, v in timings.seconds.items()},
+        "counts": timings.counts,
+    }, (features, truth)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Score and time the extraction.")
+    parser.add_argument("videos", nargs="*", type=Path)
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    parser.add_argument("--out", type=Path, default=None, help="keep the features files in this folder")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    args = parser.parse_args()
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+    settings = ExtractSettings(workers=args.workers)
+    results, pairs, low = [], [], []
+    for video in args.videos or [SAMPLE]:
+        result, pair = measure(video, settings, args.out)
+        results.append(result)
+        (low if video.suffix == ".webm" else pairs).append(pair)
+        if not args.json:
+            print(f"{video.name}: x{result['times_real_time']} real time, watch/decode {result['watch_to_decode']}", json.dumps(result["scores"]), file=sys.stderr)
+    report = {
+        "recordings": results,
+        "pooled": score(pairs) if pairs else None,
+        "pooled_low_rate": score(low) if low else None,
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "cpus": len(os.sched_getaffinity(0)),
+    }
+    print(json.dumps(report, indent=None if args.json else 1))
+
+
+if __name__ == "__main__":
+    main()

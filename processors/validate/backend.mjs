@@ -1,0 +1,168 @@
+// A warm PostgreSQL (PGlite) that runs one artifact's migrations after another. JSON lines: a job on stdin, its result on stdout.
+//
+// job     {migrations: [{name, sql, repeatable}]}
+// result  {failed: {name, repeat, message, code, position} | null, changed, clean,
+//          tables: [{name, columns, rls, policies, owner, isolation: {tested, why, leaks: [...]}}]}
+// `clean` says whether everything the job left behind could be taken away; if not, the process must be replaced.
+import { createInterface } from 'node:readline';
+import { PGlite } from '/pglite/dist/index.js';
+
+const ALICE = '00000000-0000-4000-8000-00000000000a', BOB = '00000000-0000-4000-8000-00000000000b';
+
+// What a Supabase project has before the first migration.
+const PLATFORM = `
+create role anon nologin; create role authenticated nologin; create role service_role nologin bypassrls;
+create schema auth; create schema extensions;
+grant usage on schema auth, public to anon, authenticated, service_role;
+create table auth.users (id uuid primary key, email text);
+create function auth.jwt() returns jsonb language sql stable as
+  $$ select coalesce(nullif(current_setting('request.jwt.claims', true), ''), '{}')::jsonb $$;
+create function auth.uid() returns uuid language sql stable as $$ select nullif(auth.jwt()->>'sub', '')::uuid $$;
+create function auth.role() returns text language sql stable as $$ select coalesce(auth.jwt()->>'role', 'anon') $$;
+`;
+
+// Everything a migration could change outside the schema public, and everything inside it.
+const OUTSIDE = `
+select md5(string_agg(line, E'\\n' order by line)) as digest from (
+  select concat_ws(' ', 'role', rolname, rolsuper, rolbypassrls, rolcreaterole) as line from pg_roles
+  union all select concat_ws(' ', 'member', roleid::regrole, member::regrole) from pg_auth_members
+  union all select concat_ws(' ', 'schema', nspname, coalesce(nspacl::text, '')) from pg_namespace where nspname !~ '^pg_(toast|temp)'
+  union all select concat_ws(' ', 'class', oid::regclass, relkind, coalesce(relacl::text, '')) from pg_class where relnamespace::regnamespace::text !~ '^(pg_toast|pg_temp|public)'
+  union all select concat_ws(' ', 'function', oid::regprocedure, md5(coalesce(prosrc, '')), coalesce(proacl::text, '')) from pg_proc where pronamespace::regnamespace::text <> 'public'
+  union all select concat_ws(' ', 'type', oid::regtype) from pg_type where typnamespace::regnamespace::text !~ '^(pg_toast|pg_temp|public)'
+  union all select concat_ws(' ', 'rows', count(*)) from auth.users
+  union all select concat_ws(' ', 'extension', extname) from pg_extension
+  union all select concat_ws(' ', 'trigger', evtname) from pg_event_trigger
+  union all select concat_ws(' ', 'setting', setdatabase, setrole, setconfig::text) from pg_db_role_setting
+  union all select concat_ws(' ', 'default', defaclrole::regrole, coalesce(defaclacl::text, '')) from pg_default_acl
+  union all select concat_ws(' ', 'large', oid) from pg_largeobject_metadata
+  union all select concat_ws(' ', 'publication', pubname) from pg_publication
+  union all select concat_ws(' ', 'database', datname) from pg_database
+) lines`;
+const INSIDE = `
+select md5(string_agg(line, E'\\n' order by line)) as digest from (
+  select concat_ws(' ', 'column', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull, coalesce(pg_get_expr(adbin, adrelid), '')) as line
+    from pg_attribute left join pg_attrdef on adrelid = attrelid and adnum = attnum
+    where attnum > 0 and not attisdropped and (select relnamespace from pg_class where pg_class.oid = attrelid) = 'public'::regnamespace
+  union all select concat_ws(' ', 'constraint', conrelid::regclass, conname, pg_get_constraintdef(oid)) from pg_constraint where connamespace = 'public'::regnamespace
+  union all select concat_ws(' ', 'index', indexname, indexdef) from pg_indexes where schemaname = 'public'
+  union all select concat_ws(' ', 'policy', tablename, policyname, cmd, roles::text, coalesce(qual, ''), coalesce(with_check, '')) from pg_policies
+  union all select concat_ws(' ', 'table', oid::regclass, relkind, relrowsecurity, coalesce(relacl::text, '')) from pg_class where relnamespace = 'public'::regnamespace
+  union all select concat_ws(' ', 'function', oid::regprocedure, md5(coalesce(prosrc, ''))) from pg_proc where pronamespace = 'public'::regnamespace
+  union all select concat_ws(' ', 'trigger', pg_get_triggerdef(oid)) from pg_trigger where not tgisinternal
+) lines`;
+const TABLES = `
+select c.oid::int, c.relname as name, c.relrowsecurity as rls,
+  (select count(*)::int from pg_policies p where p.schemaname = 'public' and p.tablename = c.relname) as policies,
+  (select json_agg(json_build_object('name', attname, 'type', format_type(atttypid, null), 'kind', t.typtype, 'required', attnotnull and not atthasdef and attidentity = '',
+      'generated', attgenerated <> '' or attidentity = 'a', 'value', pg_get_expr(adbin, adrelid),
+      'label', (select enumlabel from pg_enum e where e.enumtypid = t.oid order by enumsortorder limit 1),
+      'check', (select string_agg(pg_get_constraintdef(k.oid), ' ') from pg_constraint k where k.conrelid = c.oid and k.contype = 'c' and a.attnum = any(k.conkey))) order by attnum)
+    from pg_attribute a join pg_type t on t.oid = atttypid left join pg_attrdef on adrelid = attrelid and adnum = attnum
+    where attrelid = c.oid and attnum > 0 and not attisdropped) as columns
+from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') order by c.relname`;
+
+const db = await PGlite.create();
+await db.exec(PLATFORM);
+const publicAcl = (await db.query(`select nspacl::text as acl from pg_namespace where nspname = 'public'`)).rows[0].acl;
+const baseline = await digest(OUTSIDE);
+
+async function digest(sql) { return (await db.query(sql)).rows[0].digest; }
+const quoted = name => '"' + name.replaceAll('"', '""') + '"';
+const literal = text => "'" + String(text).replaceAll("'", "''") + "'";
+
+async function run(migrations, repeat) {
+  for (const { name, sql } of migrations) {
+    try { await db.exec(sql); }
+    catch (error) {
+      await db.exec('rollback').catch(() => {});
+      return { name, repeat, message: String(error.message).slice(0, 500), code: error.code ?? '', position: Number(error.position) || 0 };
+    }
+  }
+  return null;
+}
+
+// A value that a column takes; its checks are read for the words they allow.
+function sample(column) {
+  if (column.label) return literal(column.label);
+  const allowed = /'((?:[^']|'')*)'::/.exec(/ANY|=/.test(column.check ?? '') ? column.check : '');
+  if (allowed && /^(text|character)/.test(column.type)) return `'${allowed[1]}'`;
+  if (/^(text|character|name|citext)/.test(column.type)) return `'a@b.example'`;
+  if (/^(smallint|integer|bigint|numeric|real|double)/.test(column.type)) return '1';
+  if (column.type === 'boolean') return 'true';
+  if (column.type === 'uuid') return 'gen_random_uuid()';
+  if (/^(date|timestamp|time)/.test(column.type)) return 'now()';
+  if (/^json/.test(column.type)) return `'{}'`;
+  if (/\[\]$/.test(column.type)) return `'{}'`;
+  return 'null';
+}
+
+async function as(role, sub, sql) {
+  await db.exec('savepoint attempt');
+  try {
+    await db.exec(`set local role ${role}; select set_config('request.jwt.claims', ${literal(JSON.stringify(sub ? { sub, role } : {}))}, true), set_config('request.jwt.claim.sub', ${literal(sub ?? '')}, true)`);
+    return (await db.query(sql)).rows[0]?.n ?? 0;
+  } catch (error) { return error.code === '42501' ? 'refused' : `failed: ${String(error.message).slice(0, 200)}`; }
+  finally { await db.exec('rollback to savepoint attempt'); }
+}
+
+// Alice's row is put there past all policies; then Bob and a stranger try to get at it, in a transaction that is rolled back.
+async function isolation(table) {
+  const owner = table.columns.find(c => /auth\.(uid|jwt)\(/.test(c.value ?? '')) ?? table.columns.find(c => /^(owner|user|tenant|account|author)(_id)?$|^created_by$/.test(c.name));
+  if (!owner) return { owner: null, tested: false, why: 'no column says whose row it is', leaks: [] };
+  const given = table.columns.filter(c => c !== owner && c.required && !c.generated);
+  const names = [owner, ...given].map(c => quoted(c.name)).join(', '), values = [literal(ALICE), ...given.map(sample)].join(', ');
+  const name = `public.${quoted(table.name)}`, insert = `insert into ${name} (${names}) values (${values})`;
+  const leaks = [];
+  await db.exec('begin');
+  try {
+    await db.exec('set local session_replication_role = replica');
+    await db.query(insert);
+    await db.exec('set local session_replication_role = origin');
+    const count = `select count(*)::int as n from ${name}`;
+    const own = await as('authenticated', ALICE, count);
+    for (const [who, role, sub] of [['another user', 'authenticated', BOB], ['a visitor', 'anon', null]]) {
+      const changed = `with done as (%) select count(*)::int as n from done`;
+      for (const [what, sql] of [['reads', count], ['changes', changed.replace('%', `update ${name} set ${quoted(owner.name)} = ${quoted(owner.name)} returning 1`)],
+          ['deletes', changed.replace('%', `delete from ${name} returning 1`)], ['writes in the name of', changed.replace('%', `${insert} returning 1`)]]) {
+        const got = await as(role, sub, sql);
+        if (typeof got === 'number' && got > 0) leaks.push(`${who} ${what} a user's row`);
+      }
+    }
+    return { owner: owner.name, tested: own === 1, why: own === 1 ? '' : `the owner does not see the row: ${own}`, leaks };
+  } catch (error) { return { owner: owner.name, tested: false, why: String(error.message).slice(0, 200), leaks }; }
+  finally { await db.exec('rollback'); }
+}
+
+// Back to what was there before; by name, so that nothing of one artifact is there for the next.
+async function reset() {
+  await db.exec('rollback').catch(() => {});
+  await db.exec("discard all");
+  const { rows } = await db.query(`select 'schema ' || quote_ident(nspname) as what from pg_namespace where nspname !~ '^pg_' and nspname not in ('information_schema', 'auth', 'extensions')`);
+  for (const { what } of rows) await db.exec(`drop ${what} cascade`);
+  const { rows: roles } = await db.query(`select quote_ident(rolname) as role from pg_roles where rolname !~ '^pg_' and rolname not in ('postgres', 'anon', 'authenticated', 'service_role')`);
+  for (const { role } of roles) await db.exec(`drop owned by ${role} cascade; drop role ${role}`);
+  await db.exec(`create schema public; grant usage on schema public to public, anon, authenticated, service_role; alter schema public owner to pg_database_owner; comment on schema public is 'standard public schema'; truncate auth.users cascade`);
+  const acl = (await db.query(`select nspacl::text as acl from pg_namespace where nspname = 'public'`)).rows[0].acl;
+  return acl === publicAcl && await digest(OUTSIDE) === baseline;
+}
+
+async function job({ migrations }) {
+  const result = { failed: await run(migrations, false), changed: false, tables: [], clean: false };
+  if (!result.failed) {
+    const again = migrations.filter(m => m.repeatable), before = await digest(INSIDE);
+    if (again.length) result.failed = await run(again, true);
+    result.changed = !result.failed && again.length > 0 && await digest(INSIDE) !== before;
+  }
+  if (!result.failed) for (const table of (await db.query(TABLES)).rows.slice(0, 200)) {
+    const { name, rls, policies, columns } = table;
+    const { owner, ...found } = rls ? await isolation(table) : { owner: null, tested: false, why: 'no row level security', leaks: [] };
+    result.tables.push({ name, rls, policies, owner, columns: columns.map(c => c.name), isolation: found });
+  }
+  try { result.clean = await reset(); } catch { result.clean = false; }
+  return result;
+}
+
+if (!await reset()) throw new Error('the empty database does not come back to its beginning');
+process.stdout.write('ready\n');
+for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) process.stdout.write(JSON.stringify(await job(JSON.parse(line))) + '\n');

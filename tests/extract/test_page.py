@@ -1,0 +1,104 @@
+"""Regions, tables, elements and style on drawn pages."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from processors.extract import elements, regions, style, tables
+from processors.extract.geometry import Box, iou
+from processors.extract.identity import _label
+from processors.extract.reading import Line, _rectangles, merged
+from processors.extract.recognise import Glyph, Reading, spaced
+
+
+def written(image: np.ndarray, text: str, x: int, y: int, colour: tuple[int, int, int] = (30, 30, 30)) -> elements.Text:
+    """Draw a word and give it as the reader would."""
+    cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+    (w, h), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+    glyphs = tuple(Glyph(c, (n + 0.5) * w / len(text), 0.99) for n, c in enumerate(text))
+    made = Line((x - 3, y - h - 4, w + 6, h + base + 8), Reading(text, 0.99, glyphs))
+    return elements.Text(made, style.look(image, made))
+
+
+def blank() -> np.ndarray:
+    return np.full((400, 700, 3), 255, np.uint8)
+
+
+def test_button_and_field_are_told_apart() -> None:
+    image = blank()
+    cv2.rectangle(image, (50, 50), (169, 85), (200, 110, 20), -1)
+    cv2.rectangle(image, (50, 120), (449, 157), (180, 180, 180), 1)
+    texts = [written(image, "Save", 92, 73, (255, 255, 255)), written(image, "your name", 62, 144, (120, 120, 120))]
+    found = {e.kind: e.box for e in elements.find(image, texts, regions.regions(image))}
+    assert iou(found["button"], (50, 50, 120, 36)) > 0.9
+    assert iou(found["input"], (50, 120, 400, 38)) > 0.9
+
+
+def test_check_boxes_know_their_state() -> None:
+    image = blank()
+    cv2.rectangle(image, (60, 60), (75, 75), (120, 120, 120), 1)
+    cv2.rectangle(image, (60, 100), (75, 115), (200, 110, 20), -1)
+    cv2.polylines(image, [np.array([[63, 107], [66, 111], [72, 103]], np.int32)], False, (255, 255, 255), 2)
+    found = [(e.box, e.checked) for e in elements.find(image, [], regions.regions(image)) if e.kind == "checkbox"]
+    assert [c for _, c in sorted(found, key=lambda f: f[0][1])] == [False, True]
+
+
+def test_link_by_colour_in_the_middle_of_a_line() -> None:
+    image = blank()
+    first = written(image, "see the", 40, 100)
+    x = first.ink[0] + first.ink[2] + 8
+    cv2.putText(image, "manual", (x, 100), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (220, 90, 10), 1, cv2.LINE_AA)
+    (w, h), base = cv2.getTextSize("manual", cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+    text, width = "see the manual", x + w - 37
+    spots = [*np.linspace(5, first.ink[2], 7), first.ink[2] + 6, *np.linspace(x - 37 + 4, width - 4, 6)]
+    whole = Line((37, 100 - h - 4, width + 6, h + base + 8), Reading(text, 0.99, tuple(Glyph(c, float(s), 0.99) for c, s in zip(text, spots, strict=True))))
+    found = elements.find(image, [elements.Text(whole, style.look(image, whole))], [])
+    assert [e.text for e in found if e.kind == "link"] == ["manual"]
+
+
+def test_table_by_rows_columns_and_rules() -> None:
+    inks: list[Box] = [(60 + 150 * c, 60 + 40 * r, 50 + 5 * c, 12) for r in range(4) for c in range(3)]
+    rules: list[Box] = [(50, 85 + 40 * r, 480, 1) for r in range(3)]
+    (box,) = tables.find(inks, rules, [])
+    assert iou(box, (50, 50, 480, 152)) > 0.8
+    assert tables.find(inks, [], []) == []
+
+
+def test_grid_of_cells_is_a_table() -> None:
+    cells: list[Box] = [(10 + 100 * c, 20 + 30 * r, 100, 30) for r in range(4) for c in range(3)]
+    assert tables.grids(cells) == [(10, 20, 300, 120)]
+    assert tables.grids(cells[:3]) == []
+
+
+def test_colours_and_size_are_measured() -> None:
+    image = np.full((60, 200, 3), (40, 30, 20), np.uint8)
+    text = written(image, "Hxg", 20, 40, (250, 240, 230))
+    assert text.look.background == (40, 30, 20)
+    assert max(abs(a - b) for a, b in zip(text.look.colour, (250, 240, 230), strict=True)) < 25
+    assert 11 <= text.look.font_size <= 20
+
+
+def test_blanks_are_put_where_letters_stand_far_apart() -> None:
+    image = blank()[:40, :200]
+    for x in (10, 20, 90, 100):
+        cv2.rectangle(image, (x, 10), (x + 6, 28), (0, 0, 0), -1)
+    glyphs = tuple(Glyph(c, float(x), 0.9) for c, x in zip("abcd", (13, 23, 93, 103), strict=True))
+    assert spaced(Reading("abcd", 0.9, glyphs), image).text == "ab cd"
+
+
+def test_dirty_rectangles_cover_whole_words() -> None:
+    image = np.full((200, 400), 255, np.uint8)
+    cv2.putText(image, "documentation", (50, 100), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 0, 1)
+    dirty = np.zeros((13, 25), bool)
+    dirty[5, 5] = True
+    (rectangle,) = _rectangles(dirty, image)
+    assert rectangle[0] <= 50 and rectangle[0] + rectangle[2] >= 170
+
+
+def test_overlapping_rectangles_are_joined() -> None:
+    assert merged([(0, 0, 10, 10), (5, 5, 10, 10), (40, 40, 5, 5), (12, 12, 30, 30)]) == [(0, 0, 45, 45)]
+
+
+def test_labels_count_like_columns_of_a_sheet() -> None:
+    assert [_label(n) for n in (0, 25, 26, 27, 701, 702)] == ["A", "Z", "AA", "AB", "ZZ", "AAA"]

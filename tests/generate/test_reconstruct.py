@@ -1,0 +1,267 @@
+"""Reconstruction as a function: structure of the files, rules, layout, hostile text, bad input. No browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from processors.generate.reconstruct import FeaturesError, ReconstructSettings, reconstruct
+from processors.toolchain import project
+
+WIDTH, HEIGHT = 640, 400
+
+
+def line(text: str, x: float, y: float, w: float | None = None, size: float = 14) -> dict[str, Any]:
+    return {"text": text, "box": [x, y, w or 7 * len(text), 16], "color": "#202020", "font_size": size, "weight": 400, "family": "sans"}
+
+
+def element(ident: str, kind: str, text: str, *box: float, **more: Any) -> dict[str, Any]:
+    return {"id": ident, "kind": kind, "text": text, "box": list(box), **more}
+
+
+def screen(n: int, texts: list[dict[str, Any]], elements: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    shown = [{"id": f"t{k}", **t} for k, t in enumerate(texts)]
+    return {
+        "id": f"s{n}",
+        "screen": "A",
+        "t_start": float(n),
+        "t_end": n + 0.9,
+        "keyframe": f"{n}.png",
+        "background": "#ffffff",
+        "texts": shown,
+        "elements": elements or [],
+    }
+
+
+def document(*screens: dict[str, Any], actions: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    return {
+        "schema": "millrace.features/1",
+        "video": {"width": WIDTH, "height": HEIGHT},
+        "screens": list(screens),
+        "actions": actions or [],
+    }
+
+
+def source(files: dict[str, bytes]) -> str:
+    """Everything of the application but its frame."""
+    return "\n".join(v.decode() for k, v in files.items() if k.startswith(("src/pages", "src/parts", "src/recording")))
+
+
+def rules(files: dict[str, bytes]) -> list[dict[str, str]]:
+    found = re.findall(r"^  \{ (from: .*) \},$", files["src/recording.ts"].decode(), re.M)
+    return [{k: v.strip('"') for k, v in (p.split(": ", 1) for p in f.split(", ") if ": " in p)} for f in found]
+
+
+HOME = [line("Orders", 40, 30, size=24), line("Three open orders", 40, 90)]
+DETAIL = [line("Order 7", 40, 30, size=24), line("Sent on Monday", 40, 90)]
+BUTTON = element("e0", "button", "Open", 40, 140, 120, 32)
+CLICK = {"t": 0.8, "kind": "click", "x": 100, "y": 156, "before": "s0", "after": "s1", "target": "e0"}
+
+
+def test_the_same_features_give_the_same_bytes() -> None:
+    features = document(screen(0, HOME, [BUTTON]), screen(1, DETAIL), actions=[CLICK])
+    assert reconstruct(features, {}) == reconstruct(json.loads(json.dumps(features)), {})
+
+
+def test_the_project_has_all_its_files_with_safe_names() -> None:
+    files = reconstruct(document(screen(0, HOME, [BUTTON])), {})
+    project.check(files)
+    for name in (
+        "package.json",
+        "index.html",
+        "src/main.tsx",
+        "src/App.tsx",
+        "src/flow.tsx",
+        "src/recording.ts",
+        "src/styles.css",
+        "tests/recording.spec.ts",
+    ):
+        assert name in files
+
+
+def test_a_click_leads_to_the_page_that_followed() -> None:
+    texts = [*HOME, line("Open", 80, 148)]
+    files = reconstruct(document(screen(0, texts, [BUTTON]), screen(1, DETAIL), actions=[CLICK]), {})
+    assert [(r["from"], r["on"], r["control"], r["to"]) for r in rules(files)] == [("Orders", "click", "open", "Order7")]
+    assert 'onClick={click("open")}' in source(files)
+
+
+def test_one_control_that_leads_to_two_pages_has_both_rules_in_order() -> None:
+    back = {**CLICK, "t": 1.8, "before": "s1", "after": "s2"}
+    third = {**CLICK, "t": 2.8, "before": "s2", "after": "s3"}
+    other = [line("Order 9", 40, 30, size=24), line("Not sent", 40, 90)]
+    open_ = line("Open", 80, 148)
+    shown = [screen(n, [*t, open_], [BUTTON]) for n, t in enumerate((HOME, DETAIL, HOME, other))]
+    found = rules(reconstruct(document(*shown, actions=[CLICK, back, third]), {}))
+    assert [(r["from"], r["to"]) for r in found] == [("Orders", "Order7"), ("Order7", "Orders"), ("Orders", "Order9")]
+
+
+def test_typing_needs_no_page_of_its_own_and_enter_leads_on() -> None:
+    field = element("e1", "input", "", 40, 200, 300, 32)
+    features = document(
+        screen(0, [*HOME, line("Search", 40, 180)], [field]),
+        screen(1, [*HOME, line("Search", 40, 180), line("tea", 52, 208)], [{**field, "text": "tea"}]),
+        screen(2, DETAIL),
+        actions=[
+            {"t": 0.5, "kind": "click", "x": 100, "y": 216},
+            {"t": 0.8, "kind": "type", "x": 100, "y": 216, "text": "tea"},
+            {"t": 1.8, "kind": "navigate"},
+        ],
+    )
+    files = reconstruct(features, {})
+    assert len([f for f in files if f.startswith("src/pages/")]) == 2
+    assert '<Field name="search" label="Search"' in source(files)
+    features["actions"][1:] = [
+        {"t": 0.8, "kind": "type", "x": 100, "y": 216, "text": "tea"},
+        {"t": 1.85, "kind": "type", "x": 100, "y": 216, "text": "tea"},
+    ]
+    assert [(r["on"], r["control"], r["to"]) for r in rules(reconstruct(features, {}))] == [("enter", "search", "Order7")]
+
+
+def test_what_was_typed_into_is_a_field_even_where_none_was_seen() -> None:
+    frame = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    cv2.rectangle(frame, (40, 200), (340, 232), (120, 120, 120), 1)
+    png = cv2.imencode(".png", frame)[1].tobytes()
+    features = document(screen(0, HOME), screen(1, HOME), actions=[{"t": 0.8, "kind": "type", "x": 100, "y": 216, "text": "tea"}])
+    assert "<Field " in source(reconstruct(features, {"0.png": png, "1.png": png}))
+
+
+def test_screens_between_which_only_the_wheel_turned_are_one_tall_page() -> None:
+    rows = [line(f"Row number {k} of the list", 40, 40 + 40 * k) for k in range(16)]
+
+    def shown(top: int) -> list[dict[str, Any]]:
+        moved = [line(r["text"], r["box"][0], r["box"][1] - top) for r in rows]
+        return [r for r in moved if 0 <= r["box"][1] <= HEIGHT - 16]
+
+    features = document(screen(0, shown(0)), screen(1, shown(240)), actions=[{"t": 0.8, "kind": "scroll", "dy": 500}])
+    files = reconstruct(features, {})
+    assert len([f for f in files if f.startswith("src/pages/")]) == 1
+    page = next(v.decode() for f, v in files.items() if f.startswith("src/pages/"))
+    assert all(page.count(f"Row number {k} of the list") == 1 for k in range(15))
+    assert f"min-height: {HEIGHT + 240}px" in files["src/styles.css"].decode()
+
+
+def test_pages_share_what_they_have_in_common() -> None:
+    bar = [line(t, 20 + 90 * k, 12) for k, t in enumerate(("Orders", "Teas", "People", "Reports", "About"))]
+    first, second = [*bar, line("All orders", 40, 120, size=24)], [*bar, line("All teas", 40, 120, size=24)]
+    click = {**CLICK, "x": 130, "y": 20, "target": None}
+    files = reconstruct(document(screen(0, first), screen(1, second), actions=[click]), {})
+    parts = [f for f in files if f.startswith("src/parts/")]
+    assert parts and not any("Reports" in files[f].decode() for f in files if f.startswith("src/pages/"))
+
+
+def test_nothing_is_placed_absolutely() -> None:
+    overlapping = [line("One line", 40, 100), line("Another over it", 60, 106), line("A third", 50, 110)]
+    css = reconstruct(document(screen(0, [*HOME, *overlapping], [BUTTON])), {})["src/styles.css"].decode()
+    assert "absolute" not in css and "fixed;" not in css.replace("table-layout: fixed;", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "</script><script>alert(1)</script>",
+        "{process.env.SECRET}",
+        "`${alert(1)}`",
+        '" onload="alert(1)',
+        "\u202emoc.live//:sptth",
+        "*/ alert(1) /*",
+        "'); drop table orders; --",
+        "\u2028{alert(1)}",
+    ],
+)
+def test_text_from_the_picture_stays_text(text: str) -> None:
+    button = element("e0", "button", text, 40, 140, 300, 32)
+    field = element("e1", "input", text, 40, 200, 300, 32, placeholder=text)
+    files = reconstruct(
+        document(screen(0, [line(text, 40, 30), line(text, 50, 148)], [button, field]), screen(1, DETAIL), actions=[CLICK]), {}
+    )
+    project.check(files)
+    code = source(files) + files["tests/recording.spec.ts"].decode()
+    code = re.sub(r'"(?:[^"\\\n]|\\.)*"', '""', code)  # what is left after all strings is code
+    assert "alert" not in code and "process.env" not in code and "drop table" not in code
+    assert "<script>alert" not in files["index.html"].decode()
+
+
+def test_without_a_screen_there_is_no_application() -> None:
+    with pytest.raises(FeaturesError, match="no screens"):
+        reconstruct(document(), {})
+
+
+@pytest.mark.parametrize(
+    "change", [{"video": None}, {"video": {"width": 0, "height": 3}}, {"screens": [3]}, {"actions": {}}, {"screens": [{"t_start": "x"}]}]
+)
+def test_malformed_features_are_refused_with_a_reason(change: dict[str, Any]) -> None:
+    with pytest.raises(FeaturesError):
+        reconstruct({**document(screen(0, HOME)), **change}, {})
+
+
+def test_too_many_screens_are_refused_and_as_many_as_allowed_are_not() -> None:
+    many = [screen(n, [line(f"State {n}", 40, 30), line(f"Only here {n * n}", 40, 80)]) for n in range(201)]
+    clicks = [{**CLICK, "t": n + 0.9} for n in range(200)]
+    with pytest.raises(FeaturesError, match="201 screens"):
+        reconstruct(document(*many), {})
+    files = reconstruct(document(*many[:200], actions=clicks), {}, ReconstructSettings())
+    project.check(files)
+    assert "State 199" in source(files)
+
+
+def test_a_screen_with_nothing_on_it_is_an_empty_page() -> None:
+    assert "<main" in source(reconstruct(document(screen(0, [])), {"0.png": b"no picture"}))
+
+
+TEXTS = st.text(min_size=1, max_size=30)
+BOXES = st.tuples(st.floats(-50, 700), st.floats(-50, 450), st.floats(0, 700), st.floats(0, 450)).map(list)
+KINDS = st.sampled_from(["button", "link", "input", "select", "checkbox", "radio", "image", "heading", "table", "icon", "card", "tab"])
+
+
+@given(
+    screens=st.lists(
+        st.tuples(
+            st.lists(st.fixed_dictionaries({"text": TEXTS, "box": BOXES}), max_size=8),
+            st.lists(
+                st.fixed_dictionaries({"kind": KINDS, "text": TEXTS, "box": BOXES, "id": st.sampled_from(["e1", "e2", "e3"])}), max_size=8
+            ),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    actions=st.lists(
+        st.fixed_dictionaries(
+            {"t": st.floats(0, 4), "kind": st.sampled_from(["click", "type", "scroll", "navigate", "key"]), "text": TEXTS},
+            optional={
+                "x": st.floats(-10, 700),
+                "y": st.floats(-10, 450),
+                "dy": st.floats(-900, 900),
+                "target": st.sampled_from(["e1", "e2"]),
+            },
+        ),
+        max_size=6,
+    ),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_was_read_becomes_a_project(screens: list[Any], actions: list[Any]) -> None:
+    shown = [screen(n, texts, elements) for n, (texts, elements) in enumerate(screens)]
+    files = reconstruct(document(*shown, actions=actions), {})
+    project.check(files)
+    assert files == reconstruct(document(*shown, actions=actions), {})
+
+
+def test_what_stays_while_the_page_scrolls_is_kept_once_and_sticks() -> None:
+    bar = [line(t, 20 + 90 * k, 12) for k, t in enumerate(("Orders", "Teas", "People"))]
+    rows = [(f"Row number {k} of the list", 60 + 40 * k) for k in range(16)]
+
+    def shown(top: int) -> list[dict[str, Any]]:
+        return [*bar, *(line(text, 40, y - top) for text, y in rows if 50 <= y - top <= HEIGHT - 16)]
+
+    features = document(screen(0, shown(0)), screen(1, shown(240)), actions=[{"t": 0.8, "kind": "scroll", "dy": 240}])
+    files = reconstruct(features, {})
+    page = next(v.decode() for f, v in files.items() if f.startswith("src/pages/"))
+    assert page.count("People") == 1 and all(page.count(text) == 1 for text, y in rows if y <= HEIGHT + 224)
+    assert "<header" in page and "position: sticky" in files["src/styles.css"].decode()

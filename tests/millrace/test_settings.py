@@ -1,0 +1,58 @@
+"""Settings: every variable known, all that is wrong said at once, and where the data folder is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from millrace import settings
+from millrace.settings import BadSettings, StackNotFound
+
+REMOTE = {
+    "MILLRACE_BOOTSTRAP_SERVERS": "broker:9092",
+    "MILLRACE_REGISTRY_URL": "http://registry:8081",
+    "MILLRACE_CLICKHOUSE_URL": "http://clickhouse:8123",
+    "MILLRACE_OBJECTS_URL": "s3://bucket/millrace",
+}
+
+
+def test_variables_name_a_remote_stack():
+    found = settings.connect(None, settings.read_variables({**REMOTE, "MILLRACE_TOPIC_PREFIX": "eu.", "HOME": "/x"}))
+    assert found.streams.bootstrap_servers == "broker:9092" and found.streams.topic_prefix == "eu." and found.objects.durable
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    with pytest.raises(BadSettings) as error:
+        settings.read_variables({"MILLRACE_BOOTSTRAP": "x", "MILLRACE_METRICS_PORT": "lots", "MILLRACE_LOG_LEVEL": "loud"})
+    assert all(name in str(error.value) for name in ("MILLRACE_BOOTSTRAP:", "MILLRACE_METRICS_PORT:", "MILLRACE_LOG_LEVEL:"))
+    with pytest.raises(BadSettings, match="group_protocol"):
+        settings.connect(None, settings.read_variables({**REMOTE, "MILLRACE_GROUP_PROTOCOL": "newest"}))
+
+
+def test_an_embedded_stack_is_found_by_its_folder(tmp_path, monkeypatch):
+    data = tmp_path / ".millrace"
+    data.mkdir()
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    with pytest.raises(StackNotFound, match="millrace up"):
+        settings.connect(None, settings.read_variables({}))
+    (data / "ready.json").write_text(
+        json.dumps({"bootstrap_servers": "127.0.0.1:1", "registry_url": "http://127.0.0.1:2", "clickhouse_url": "http://127.0.0.1:3"})
+    )
+    found = settings.connect(None, settings.read_variables({}))
+    assert (
+        found.streams.bootstrap_servers == "127.0.0.1:1" and found.objects.url == (data / "objects").as_uri() and not found.objects.durable
+    )
+    overridden = settings.connect(None, settings.read_variables({"MILLRACE_BOOTSTRAP_SERVERS": "other:9"}))
+    assert overridden.streams.bootstrap_servers == "other:9"
+    assert settings.data_folder(Path("here"), settings.read_variables({})) == below / "here"
+
+
+def test_secrets_do_not_show():
+    found = settings.read_variables({"MILLRACE_OBJECTS_SECRET_KEY": "hunter2-hunter2", "MILLRACE_CLICKHOUSE_PASSWORD": "hunter3-hunter3"})
+    assert "hunter" not in repr(found) and "hunter" not in str(
+        settings.connect(None, found.model_copy(update={k.removeprefix("MILLRACE_").lower(): v for k, v in REMOTE.items()}))
+    )

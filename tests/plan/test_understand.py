@@ -1,0 +1,142 @@
+"""Prompts from many domains, each with what must be understood of it; the files say when they were written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processors.plan.errors import BadPrompt, NotUnderstood, PromptError
+from processors.plan.understand import MAX_PROMPT_BYTES, understand
+from processors.spec import Spec
+
+HERE = Path(__file__).parent
+CASES: list[dict[str, Any]] = [case for file in sorted(HERE.glob("prompts_*.yaml")) for case in yaml.safe_load(file.read_text())]
+UNDERSTOOD = [case for case in CASES if not case.get("needs_model")]
+REFUSED = [case for case in CASES if case.get("needs_model")]
+NUMERIC = {"number", "integer", "money"}
+
+
+def begins(label: str, name: str) -> bool:
+    """Whether a label is the one a person looks for, as the scorer sees it."""
+    return re.match(r"\s*" + r"[\s_-]*".join(map(re.escape, name.split())) + r"\b", label, re.I) is not None
+
+
+@pytest.mark.parametrize("case", UNDERSTOOD, ids=[case["id"] for case in UNDERSTOOD])
+def test_understands(case: dict[str, Any]) -> None:
+    spec = understand(case["prompt"])
+    assert {e.plural.casefold() for e in spec.entities} == set(case["entities"])
+    for entity in spec.entities:
+        wanted = case["entities"][entity.plural.casefold()]
+        left = list(entity.fields)
+        for text in wanted:
+            name, _, kind = (part.strip() for part in text.partition(":"))
+            found = next((f for f in left if begins(f.label, name)), None)
+            assert found is not None, f"{entity.plural} has no {name}: {[f.label for f in entity.fields]}"
+            assert not kind or found.type == kind or {found.type, kind} <= NUMERIC, f"{entity.plural}.{name} is {found.type}"
+            left.remove(found)
+        # Where nothing is said of the fields, the file names one of those assumed.
+        assert not left or len(wanted) == 1, f"{entity.plural} has also {[f.label for f in left]}"
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=[case["id"] for case in REFUSED])
+def test_refuses_what_needs_a_model(case: dict[str, Any]) -> None:
+    with pytest.raises(NotUnderstood) as refused:
+        understand(case["prompt"])
+    assert refused.value.reason == "needs_model"
+    assert refused.value.message
+
+
+@pytest.mark.parametrize("text", ["", "   \n\t ", "\u200b\u2060"])
+def test_empty_prompt(text: str) -> None:
+    with pytest.raises(BadPrompt) as refused:
+        understand(text)
+    assert refused.value.reason == "empty_prompt"
+
+
+def test_a_megabyte_of_prompt() -> None:
+    with pytest.raises(BadPrompt) as refused:
+        understand("products (name, price) " * 50_000)
+    assert refused.value.reason == "prompt_too_large"
+
+
+def test_a_long_prompt_is_refused_and_not_worked_on() -> None:
+    with pytest.raises(NotUnderstood):
+        understand(("products (name, price) " * 10_000)[: MAX_PROMPT_BYTES - 1])
+
+
+def test_what_is_assumed_is_noted() -> None:
+    spec = understand("An app to keep track of books and members.")
+    assert len(spec.notes) == 2 and "books" in spec.notes[0]
+
+
+def test_options_and_units() -> None:
+    spec = understand("products with a name, a price in euros, a weight (kg) and a size (S, M, L)")
+    by_label = {f.label: f for f in spec.entities[0].fields}
+    assert by_label["Price"].unit == "EUR"
+    assert by_label["Weight"].unit == "kg"
+    assert by_label["Size"].options == ("S", "M", "L")
+
+
+def test_a_record_can_always_be_refused_when_empty() -> None:
+    for case in UNDERSTOOD:
+        for entity in understand(case["prompt"]).entities:
+            assert any(f.required and f.type != "boolean" for f in entity.fields), (case["id"], entity.plural)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "title"),
+    [
+        ("an inventory app with products (name, price)", "Inventory"),
+        ("Build me a small clinic tool. We keep patients with a name and a phone.", "Clinic"),
+        ("A help desk: tickets have a subject.", "Help desk"),
+        ('Create an app called "Pet Palace" with pets (name, species)', "Pet Palace"),
+        ("products (name, price), suppliers (name, country)", "Products and suppliers"),
+    ],
+)
+def test_titles(prompt: str, title: str) -> None:
+    assert understand(prompt).title == title
+
+
+def test_looks() -> None:
+    theme = understand("Make a green dark-mode tracker for plants with a name and a species").theme
+    assert (theme.accent, theme.scheme) == ("#2e7d4f", "dark")
+    assert understand("plants (name, colour), make the buttons #ff8800").theme.accent == "#ff8800"
+    assert understand("cars (name, colour) and their red flags (name, colour)").theme.accent == ""
+
+
+PIECES = """a an the each every products product name price with has have and or of for ( ) , ; : - . ? / we keep track it is whether if how many
+in euros as date from 1 to 5 belongs customer customers orders list app called that can be one low high optional's s' - * # yes/no when where
+who __proto__ <script> ${x} 名前"""
+WORDS = st.sampled_from([*PIECES.split(), "\n", "\n- ", "\n  - "])
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(WORDS, max_size=40).map(" ".join))
+def test_every_sequence_of_words_ends(text: str) -> None:
+    try:
+        spec = understand(text)
+    except PromptError:
+        return
+    assert Spec.from_json(spec.to_json()) == spec
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=200))
+def test_every_text_ends(text: str) -> None:
+    try:
+        understand(text)
+    except PromptError as error:
+        assert error.reason in ("empty_prompt", "needs_model", "bad_spec", "prompt_too_large")
+
+
+@pytest.mark.parametrize("piece", ["(", ")", " ", "\n", "a", "name, ", "each ", "the name of the ", "- a\n", "a: ", "or "])
+def test_texts_made_to_be_slow_end(piece: str) -> None:
+    text = "make " + piece * (19_900 // len(piece))
+    with pytest.raises(NotUnderstood):
+        understand(text)

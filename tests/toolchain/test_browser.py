@@ -1,0 +1,264 @@
+"""The browser: what an application does there is seen, what it must not do does not work, and nothing of it stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Error as PlaywrightError
+
+from processors.toolchain.browser import BrowserGone, Browsers, Opened
+from processors.toolchain.node import Toolchain
+from processors.toolchain.settings import ToolchainSettings
+
+pytestmark = pytest.mark.browser
+
+
+def dist(script: str, body: str = "<h1>Hello</h1>") -> dict[str, bytes]:
+    page = f'<!doctype html><html lang="en"><head><title>t</title></head><body>{body}<script type="module" src="/assets/app.js"></script></body></html>'
+    return {"dist/index.html": page.encode(), "dist/assets/app.js": script.encode()}
+
+
+@pytest.fixture(scope="module")
+def browsers() -> Any:
+    """Runs a coroutine function with a page of an application, in one warm pool."""
+    with asyncio.Runner() as runner:
+        pool = runner.run(Browsers(Toolchain()).__aenter__())
+
+        def use(files: dict[str, bytes], steps: Callable[[Opened], Coroutine[Any, Any, Any]]) -> Any:
+            async def go() -> Any:
+                async with asyncio.timeout(60), pool.open(files, (800, 600)) as opened:
+                    return await steps(opened)
+
+            return runner.run(go())
+
+        yield use
+        runner.run(pool.close())
+
+
+async def settled(opened: Opened, seconds: float = 0.4) -> Opened:
+    await opened.visit("/")
+    await opened.page.wait_for_timeout(seconds * 1000)
+    return opened
+
+
+def test_an_application_opens_without_complaint(browsers: Any) -> None:
+    async def steps(opened: Opened) -> None:
+        await settled(opened)
+        assert await opened.page.evaluate("document.querySelector('h1').innerText") == "Hello"
+        assert await opened.page.evaluate("[innerWidth, innerHeight, devicePixelRatio]") == [800, 600, 1]
+        assert await opened.page.evaluate("isSecureContext && typeof crypto.randomUUID") == "function"
+        assert opened.log.clean
+
+    browsers(dist("document.body.append('more')"), steps)
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        ("console.error('bad')", "console"),
+        ("throw new Error('bad')", "exceptions"),
+        ("Promise.reject(new Error('bad'))", "exceptions"),
+        ("new Image().src = 'https://example.com/x.png'", "blocked"),
+        ("fetch('http://169.254.169.254/latest').catch(() => 0)", "blocked"),
+        ("fetch('http://127.0.0.1:PORT/').catch(() => 0)", "blocked"),
+        ("new Image().src = 'http://127.0.0.1:PORT/x.png'", "blocked"),
+        ("new WebSocket('ws://127.0.0.1:PORT/')", "external"),
+        ("new Image().src = '/missing.png'", "failed"),
+        ("import('/assets/missing.js').catch(() => 0)", "failed"),
+        ("window.open('/other')", "popups"),
+        ("eval('1')", "exceptions"),
+        ("new Function('return 1')()", "exceptions"),
+        ("const s = document.createElement('script'); s.textContent = 'window.hit = 1'; document.body.append(s)", "blocked"),
+        ("const f = document.createElement('iframe'); f.src = 'https://example.com'; document.body.append(f)", "blocked"),
+    ],
+)
+def test_what_it_must_not_do_is_seen(script: str, kind: str, browsers: Any) -> None:
+    connections: list[Any] = []
+    server = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=lambda: connections.append(server.accept()), daemon=True).start()
+
+    async def steps(opened: Opened) -> None:
+        await settled(opened)
+        assert getattr(opened.log, kind), opened.log
+
+    browsers(dist(script.replace("PORT", str(server.getsockname()[1]))), steps)
+    assert connections == []
+    server.close()
+
+
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "http://127.0.0.1:1/", "chrome://version", "view-source:file:///etc/passwd"])
+def test_it_cannot_be_sent_elsewhere(address: str, browsers: Any) -> None:
+    async def steps(opened: Opened) -> None:
+        await settled(opened, 0.8)
+        assert "root:" not in await opened.page.content()
+        assert opened.page.url.startswith(("http://localhost/", "chrome-error:", "about:blank"))
+
+    browsers(dist(f"location.href = {address!r}"), steps)
+
+
+def test_even_the_browser_itself_sees_no_file_of_the_machine(browsers: Any, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("canary-file")
+
+    async def steps(opened: Opened) -> None:
+        for path in (tmp_path / "secret.txt", "/etc/passwd", "/proc/1/environ"):
+            try:
+                await opened.page.goto(f"file://{path}")
+            except PlaywrightError:
+                continue
+            text = await opened.page.content()
+            assert "canary-file" not in text and "root:" not in text
+
+    browsers(dist(""), steps)
+
+
+def test_applications_share_no_storage(browsers: Any) -> None:
+    async def write(opened: Opened) -> None:
+        await settled(opened)
+        await opened.page.evaluate("localStorage.setItem('x', '1'); document.cookie = 'x=1'; caches.open('x')")
+
+    async def read(opened: Opened) -> Any:
+        await settled(opened)
+        return await opened.page.evaluate("(async () => [localStorage.getItem('x'), document.cookie, (await caches.keys()).length])()")
+
+    browsers(dist(""), write)
+    assert browsers(dist(""), read) == [None, "", 0]
+
+
+def test_a_page_that_never_rests_does_not_hold_the_browser(browsers: Any) -> None:
+    async def stuck(opened: Opened) -> None:
+        with pytest.raises(PlaywrightError):
+            await opened.visit("/", timeout_s=1)
+
+    async def fine(opened: Opened) -> None:
+        await settled(opened)
+        assert opened.log.clean
+
+    browsers(dist("while (true);"), stuck)
+    browsers(dist(""), fine)
+
+
+def test_memory_without_end_ends_the_page_only(browsers: Any) -> None:
+    async def hungry(opened: Opened) -> None:
+        with pytest.raises(PlaywrightError):
+            await opened.visit("/", timeout_s=30)
+        assert opened.log.crashed
+
+    async def fine(opened: Opened) -> None:
+        await settled(opened)
+        assert opened.log.clean
+
+    browsers(dist("const kept = []; while (true) kept.push(new Array(1e6).fill(Math.random()));"), hungry)
+    browsers(dist(""), fine)
+
+
+@asynccontextmanager
+async def pool(**settings: Any) -> AsyncIterator[Browsers]:
+    async with Browsers(Toolchain(ToolchainSettings(**settings))) as browsers:
+        yield browsers
+
+
+async def user_agents(browsers: Browsers, tenants: list[str]) -> list[int]:
+    """Which browser each application got, as the number of the object that stands for it."""
+    seen = []
+    for tenant in tenants:
+        async with browsers.open(dist(""), (800, 600), tenant) as opened:
+            await opened.visit("/")
+            assert opened.page.context.browser
+            seen.append(id(opened.page.context.browser))
+    return seen
+
+
+def test_a_browser_is_kept_and_replaced_after_its_uses() -> None:
+    async def go() -> list[int]:
+        async with pool(browser_uses=2) as browsers:
+            return await user_agents(browsers, ["a"] * 4)
+
+    first, second, third, fourth = asyncio.run(go())
+    assert first == second and third == fourth and first != third
+
+
+def test_tenants_can_be_kept_apart() -> None:
+    async def go() -> list[int]:
+        async with pool(browser_per_tenant=True) as browsers:
+            return await user_agents(browsers, ["a", "a", "b"])
+
+    first, second, other = asyncio.run(go())
+    assert first == second != other
+
+
+def test_a_browser_that_ends_is_said_and_replaced() -> None:
+    async def go() -> None:
+        async with pool() as browsers:
+            with pytest.raises(BrowserGone):
+                async with browsers.open(dist(""), (800, 600)) as opened:
+                    await opened.visit("/")
+                    assert opened.page.context.browser
+                    await opened.page.context.browser.close()
+                    await opened.page.title()
+            async with browsers.open(dist(""), (800, 600)) as opened:
+                await opened.visit("/")
+                assert opened.log.clean
+
+    asyncio.run(go())
+
+
+def processes(mark: str) -> list[int]:
+    """Processes whose command line holds ``mark``."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                line = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if mark.encode() in line:
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.parametrize("how", ["cancel", "kill"])
+def test_no_process_is_left(how: str, tmp_path: Path) -> None:
+    """The task that holds a page is cancelled, or the whole program killed the hard way: the browser goes with it."""
+    mark = f"--user-agent=mark-{os.getpid()}-{how}"
+    program = tmp_path / "holder.py"
+    program.write_text(
+        "import asyncio\nfrom processors.toolchain import browser\nfrom processors.toolchain.node import Toolchain\n"
+        f"browser._ARGUMENTS = (*browser._ARGUMENTS, {mark!r})\n"
+        "async def hold():\n"
+        "    async with browser.Browsers(Toolchain()) as browsers:\n"
+        "        async with browsers.open({'dist/index.html': b'<h1>x</h1>'}, (800, 600)) as opened:\n"
+        "            await opened.visit('/')\n"
+        "            print('up', flush=True)\n"
+        "            await asyncio.sleep(60)\n"
+        "async def main():\n"
+        "    task = asyncio.create_task(hold())\n"
+        "    await asyncio.to_thread(input)\n"
+        "    task.cancel()\n"
+        "    await asyncio.wait([task])\n"
+        "asyncio.run(main())\n"
+    )
+    holder = subprocess.Popen([sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdin and holder.stdout
+    assert holder.stdout.readline() == b"up\n"
+    assert len(processes(mark)) > 2
+    if how == "kill":
+        holder.kill()
+    else:
+        holder.stdin.write(b"\n")
+        holder.stdin.flush()
+    holder.wait(timeout=20)
+    deadline = time.monotonic() + 10
+    while processes(mark) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert processes(mark) == []
