@@ -108,7 +108,11 @@ def main() -> None:
         results.append(result)
         (low if video.suffix == ".webm" else pairs).append(pair)
         if not args.json:
-            print(f"{video.name}: x{result['times_real_time']} real time, watch/decode {result['watch_to_decode']}", json.dumps(result["scores"]), file=sys.stderr)
+            print(
+                f"{video.name}: x{result['times_real_time']} real time, watch/decode {result['watch_to_decode']}",
+                json.dumps(result["scores"]),
+                file=sys.stderr,
+            )
     report = {
         "recordings": results,
         "pooled": score(pairs) if pairs else None,

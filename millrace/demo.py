@@ -58,7 +58,10 @@ def main() -> None:
         options.out.mkdir(parents=True)
         (options.out / ".millrace-demo").touch()
         started = time.monotonic()
-        stack.enter_context(running_stack(data))
+        try:
+            stack.enter_context(running_stack(data))
+        except StackNotStarted as error:
+            fail(3, str(error))
         out.print(
             f"The stack is ready after {time.monotonic() - started:.1f} s: Kafka, ClickHouse, a schema registry, an object store, five stages."
         )
@@ -67,9 +70,13 @@ def main() -> None:
     sys.exit(0 if ok else 1)
 
 
+class StackNotStarted(RuntimeError):
+    """The message holds the end of its log."""
+
+
 @contextlib.contextmanager
 def running_stack(data: Path) -> Iterator[dict[str, Any]]:
-    """``millrace up`` as a process, from ready to stopped. Yields its ready file."""
+    """``millrace up`` as a process, from ready to stopped. Yields its ready file. Raises :class:`StackNotStarted`."""
     ready = data / "ready.json"
     data.mkdir(parents=True, exist_ok=True)
     ready.unlink(missing_ok=True)
@@ -81,7 +88,7 @@ def running_stack(data: Path) -> Iterator[dict[str, Any]]:
         deadline = time.monotonic() + 90
         while not ready.exists():
             if process.poll() is not None or time.monotonic() > deadline:
-                fail(3, f"the stack did not start:\n{(data / 'up.log').read_text()[-3000:]}")
+                raise StackNotStarted(f"the stack did not start:\n{(data / 'up.log').read_text()[-3000:]}")
             time.sleep(0.1)  # polls for the ready file, with a deadline
         yield json.loads(ready.read_text())
     finally:

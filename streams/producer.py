@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -13,6 +12,7 @@ from streams.settings import StreamSettings
 
 Headers = Sequence[tuple[str, bytes]]
 Report = Callable[[KafkaError | None], None]
+_SERVE_EVERY_S = 0.001
 
 
 class DeliveryFailed(RuntimeError):
@@ -33,8 +33,8 @@ def delivery_error(topic: str, error: KafkaError) -> DeliveryFailed:
 class AckedProducer:
     """Idempotent, ``acks=all``. One for each worker process; used from its event loop.
 
-    librdkafka's delivery reports are served in a thread of their own and handed to the loop in batches: one wake-up of the loop
-    serves all reports that came together, which is what keeps a fast stage fast.
+    Delivery reports are served by the loop itself, every millisecond while something is under way. A thread would be the obvious choice, and is
+    ten times slower: librdkafka's Python binding takes the interpreter's lock anew for every report, which a busy loop gives up every 5 ms.
     """
 
     def __init__(self, settings: StreamSettings) -> None:
@@ -55,12 +55,9 @@ class AckedProducer:
         )
         self._prefix = settings.topic_prefix
         self._loop = asyncio.get_running_loop()
-        # Appended to by the thread, emptied by the loop: a deque, since swapping a list could lose a report between the two.
+        self._under_way = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._reports: deque[tuple[Report, KafkaError | None]] = deque()
-        self._settling = False
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="delivery-reports", daemon=True)
-        self._thread.start()
 
     def produce(self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]], report: Report) -> None:
         """Hand over a record for a topic of the catalogue. ``report`` is called in the event loop, later and once, with None or the error."""
@@ -71,6 +68,9 @@ class AckedProducer:
         while True:
             try:
                 self._producer.produce(self._prefix + topic, value, key, headers=headers, on_delivery=delivered)
+                self._under_way += 1
+                if self._timer is None:
+                    self._timer = self._loop.call_later(_SERVE_EVERY_S, self._serve)
                 return
             except BufferError:
                 # A million records wait for the broker. Serving reports is what makes room; the stage's own bound keeps this from lasting.
@@ -95,23 +95,23 @@ class AckedProducer:
         return future
 
     def _serve(self) -> None:
-        while not self._stop.is_set():
-            self._producer.poll(0.1)
-            if self._reports and not self._settling:
-                self._settling = True
-                self._loop.call_soon_threadsafe(self._settle)
+        self._producer.poll(0)
+        self._settle()
+        self._timer = self._loop.call_later(_SERVE_EVERY_S, self._serve) if self._under_way else None
 
     def _settle(self) -> None:
-        self._settling = False  # before the reports are taken: one that comes from now on wakes the loop again
         reports = self._reports
         while reports:
             report, error = reports.popleft()
+            self._under_way -= 1
             report(error)
 
     async def close(self, timeout_s: float = 10.0) -> int:
         """Wait until all is delivered or the time is over; returns how many records were not."""
-        left = await asyncio.to_thread(self._producer.flush, timeout_s)
-        self._stop.set()
-        await asyncio.to_thread(self._thread.join)
-        self._settle()
-        return int(left)
+        end = self._loop.time() + timeout_s
+        while self._under_way and self._loop.time() < end:
+            await asyncio.sleep(_SERVE_EVERY_S)
+        left = self._under_way
+        if self._timer:
+            self._timer.cancel()
+        return left

@@ -170,7 +170,8 @@ class Kafka:
 
     def _format(self, properties: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties))
+        # --cluster-id=...: one in 64 ids begins with a hyphen, and would be taken for an option of its own.
+        command = self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties))
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
             output = (done.stdout + done.stderr).strip() or tail(self._settings.log)

@@ -366,9 +366,13 @@ def replay(
             steps.open_run(c.objects(), run, kind="replay", parent="", mode=mode)
             c.door().audit(_actor(), "replay", target=run, run=run, requests=str(len(chosen)), mode=mode, isolated=str(isolated).lower())
             c.door().flush()  # that a run is isolated must be known before its first verdict
+            published = 0
             for topic, record in _submissions(c, [r["id"] for r in chosen], run):
                 c.door().publish(topic, record, record.request_id.encode())
+                published += 1
             c.door().flush()
+            if published != len(chosen):
+                fail(REJECTED, f"only {published} of {len(chosen)} submissions were found in ClickHouse; run {run} has just those")
     answer = {
         "run": None if dry_run or not chosen else run,
         "requests": len(chosen),
@@ -410,10 +414,11 @@ def _requests(c: Connected, wanted: list[str], where: dict[str, str | None], lim
 def _submissions(c: Connected, wanted: list[str], run: str) -> Iterable[tuple[Any, Any]]:
     """The original submissions of some requests, as records of a run."""
     listed = ", ".join(f"toUUID('{i}')" for i in wanted)
-    common = "toString(request_id) AS request_id, tenant, project, priority"
-    for row in c.clickhouse().rows(f"SELECT {common}, prompt FROM prompt_submitted FINAL WHERE run = '' AND request_id IN ({listed})"):
-        yield PROMPT_SUBMITTED, PromptSubmitted(**row, run=run)
+    # JSON has UUIDs as text; an alias of the column's own name would stand for it in the condition too.
     for row in c.clickhouse().rows(
-        f"SELECT {common}, media_uri, media_size, media_type, file_name FROM video_submitted FINAL WHERE run = '' AND request_id IN ({listed})"
+        f"SELECT request_id, tenant, project, priority, prompt FROM prompt_submitted FINAL WHERE run = '' AND request_id IN ({listed})"
     ):
+        yield PROMPT_SUBMITTED, PromptSubmitted(**row, run=run)
+    columns = "request_id, tenant, project, priority, media_uri, media_size, media_type, file_name"
+    for row in c.clickhouse().rows(f"SELECT {columns} FROM video_submitted FINAL WHERE run = '' AND request_id IN ({listed})"):
         yield VIDEO_SUBMITTED, VideoSubmitted(**{**row, "media_size": int(row["media_size"])}, run=run)

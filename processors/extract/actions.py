@@ -6,6 +6,7 @@ that moves as a whole. Whatever is explained by one is not used for another.
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -117,9 +118,18 @@ def _scrolls(scene: _Scene) -> list[Action]:
         rest = _rest_at(scene, group[0].t)
         if not _is_scroll(group, rest, scene):
             continue
-        at = (rest.x, rest.y) if rest else (None, None)
         region = group[0].region
-        out.append(Action(round(group[0].t - ANSWER, 3), "scroll", group[-1].t, *at, dy=sum(m.dy for m in group), region=region))
+        out.append(
+            Action(
+                round(group[0].t - ANSWER, 3),
+                "scroll",
+                group[-1].t,
+                rest.x if rest else None,
+                rest.y if rest else None,
+                dy=sum(m.dy for m in group),
+                region=region,
+            )
+        )
     return out
 
 
@@ -175,19 +185,29 @@ def _typing(scene: _Scene) -> list[Action]:
         caret = any(overlap(_around(c, 24), region) and start - 2.0 <= t <= end + 1.2 for t, c in carets if c)
         if not caret and not _grows(boxes):
             continue
-        if not caret and boxes[0][2] > 160 or _is_ring(boxes[0], group[0], carets):
+        if (not caret and boxes[0][2] > 160) or _is_ring(boxes[0], group[0], carets):
             continue
         if len(group) == 1 and not _at_caret(boxes[0], start, carets):
             continue
         text = _typed_text(scene, _letters_only(boxes), start, end)
         if not any(c.isalnum() or c == "•" for c in text):
             continue
-        at = (rest.x, rest.y) if rest else (None, None)
-        out.append(Action(round(start - ANSWER, 3), "type", end, *at, text=text, region=region, confidence=0.95 if caret else 0.7))
+        out.append(
+            Action(
+                round(start - ANSWER, 3),
+                "type",
+                end,
+                rest.x if rest else None,
+                rest.y if rest else None,
+                text=text,
+                region=region,
+                confidence=0.95 if caret else 0.7,
+            )
+        )
     return out
 
 
-def _is_ring(box: Box, m: Moment, carets: list[tuple[float, Box | None]]) -> bool:
+def _is_ring(box: Box, m: Moment, carets: Sequence[tuple[float, Box | None]]) -> bool:
     """Whether a wide change is a field taking the focus (its frame), not its text being replaced: no text cursor stood in it before."""
     if box[2] <= 96:
         return False
@@ -195,7 +215,7 @@ def _is_ring(box: Box, m: Moment, carets: list[tuple[float, Box | None]]) -> boo
     return not before
 
 
-def _at_caret(box: Box, t: float, carets: list[tuple[float, Box | None]]) -> bool:
+def _at_caret(box: Box, t: float, carets: Sequence[tuple[float, Box | None]]) -> bool:
     """Whether a text cursor stood at a single change, just before or after it."""
     return any(c is not None and overlap(_around(box, 8), c) and t - 2.0 <= when <= t + 1.5 for when, c in carets)
 
@@ -226,7 +246,7 @@ def _goes_on(last: Moment, m: Moment) -> bool:
 def _grows(boxes: list[Box]) -> bool:
     """Letter after letter to the right: three changes or more, each narrow and none far left of the one before."""
     narrow = [b for b in boxes[1:] if b[2] <= 64]
-    steps = [b[0] - a[0] for a, b in zip(boxes, boxes[1:], strict=False)]
+    steps = [b[0] - a[0] for a, b in itertools.pairwise(boxes)]
     return len(boxes) >= 3 and len(narrow) == len(boxes) - 1 and all(-16 <= s <= 64 for s in steps[1:]) and boxes[-1][0] > boxes[0][0]
 
 
@@ -244,7 +264,7 @@ def _typed_text(scene: _Scene, region: Box, start: float, end: float) -> str:
     old = _text_at(before.lines, region) if before is not None else ""
     if dots(new):
         return "•" * len(new.replace(" ", ""))
-    if new == old or old and region[2] > 96 and SequenceMatcher(None, new, old).ratio() >= SAME_TEXT:
+    if new == old or (old and region[2] > 96 and SequenceMatcher(None, new, old).ratio() >= SAME_TEXT):
         return ""
     if old and new.startswith(old):
         return new[len(old) :].strip()
@@ -275,7 +295,9 @@ def _screen_before(scene: _Scene, t: float) -> Screen | None:
 
 
 def _screen_after(scene: _Scene, t: float) -> Screen | None:
-    return next((s for s in scene.screens if s.t_end >= t and s.t_start >= t - 0.001), None) or (scene.screens[-1] if scene.screens else None)
+    return next((s for s in scene.screens if s.t_end >= t and s.t_start >= t - 0.001), None) or (
+        scene.screens[-1] if scene.screens else None
+    )
 
 
 def _clicks(scene: _Scene, scrolls: list[Action], typed: list[Action]) -> list[Action]:
@@ -340,7 +362,11 @@ def _same_field(caret: Box, rest: Rest) -> bool:
 
 def _blinked(m: Moment, scene: _Scene) -> bool:
     """Whether the text cursor blinked in this place before, so that its change answers nothing."""
-    return any(o.change.caret is not None and m.change.caret is not None and o.t < m.t and overlap(o.change.caret, m.change.caret) for o in scene.moments if m.t - 2.5 < o.t)
+    return any(
+        o.change.caret is not None and m.change.caret is not None and o.t < m.t and overlap(o.change.caret, m.change.caret)
+        for o in scene.moments
+        if m.t - 2.5 < o.t
+    )
 
 
 def _blind_clicks(scene: _Scene) -> list[Action]:
@@ -350,6 +376,8 @@ def _blind_clicks(scene: _Scene) -> list[Action]:
     for burst in _bursts([m for m in scene.moments if m.change.boxes and scene.free(m.t)]):
         if burst[0].t - calm_until > 0.5 and max(m.change.share for m in burst) >= LARGE / 4:
             x, y, w, h = min((b for b in burst[0].change.boxes), key=area)
-            out.append(Action(round(burst[0].t - ANSWER, 3), "click", burst[-1].t, x + w / 2, y + h / 2, region=(x, y, w, h), confidence=0.3))
+            out.append(
+                Action(round(burst[0].t - ANSWER, 3), "click", burst[-1].t, x + w / 2, y + h / 2, region=(x, y, w, h), confidence=0.3)
+            )
         calm_until = burst[-1].t
     return out

@@ -11,8 +11,9 @@ from processors.extract.geometry import Box, grown
 
 BLOCK = 16
 PIXEL = 22  # grey levels by which a pixel must change
-PIXELS = 3  # so many of them in a block make it a changed one (three pixels of a thin letter are enough)
-TINT = 3  # or a mean change of so many grey levels: a row tinted under the cursor
+TINT = 3  # mean change of a block's pixels that makes it a changed one: a row tinted under the cursor
+# A strong pixel counts for 255, so that three of them (of a thin letter, say) make a block's mean 3 as well.
+WEIGHT = np.array([v if v <= PIXEL else 255 for v in range(256)], np.uint8)
 TIGHT = 160  # changes of up to so many blocks are given to the pixel: where letters appear matters
 IDENTICAL = 400  # sum of grey levels under which two frames are the same
 SMALL = 2  # components of up to so many blocks must also change clearly: the rest is a codec refining its picture
@@ -54,7 +55,7 @@ class Gate:
         """Absolute difference in grey levels; ``None`` where the frames are the same."""
         if cv2.norm(before, after, cv2.NORM_L1) < IDENTICAL:
             return None
-        return cv2.absdiff(before, after)
+        return np.asarray(cv2.absdiff(before, after))
 
     def blocks(self, difference: np.ndarray) -> np.ndarray:
         """Changed blocks, bool ``(rows, columns)``."""
@@ -67,16 +68,17 @@ class Gate:
         down, right = (last - first) * BLOCK - difference.shape[0], self.columns * BLOCK - self.width
         if down or right:
             difference = cv2.copyMakeBorder(difference, 0, down, 0, right, cv2.BORDER_REPLICATE)
-        _, strong = cv2.threshold(difference, PIXEL, 255, cv2.THRESH_BINARY)
-        size = (self.columns, last - first)
-        counts = cv2.resize(strong, size, interpolation=cv2.INTER_AREA)
-        means = cv2.resize(difference, size, interpolation=cv2.INTER_AREA)
-        out[first:last] = (counts >= PIXELS) | (means >= TINT)
+        weighed = cv2.LUT(difference, WEIGHT)
+        out[first:last] = cv2.resize(weighed, (self.columns, last - first), interpolation=cv2.INTER_AREA) >= TINT
         return out
 
-    def content(self, difference: np.ndarray, step: float) -> Change:
-        """What of a difference is content, after the cursor's places were cleared in it. ``step`` is the time since the frame before."""
-        changed = self.blocks(difference)
+    def content(self, difference: np.ndarray, step: float, changed: np.ndarray | None = None) -> Change:
+        """What of a difference is content, after the cursor's places were cleared in it.
+
+        :param step: the time since the frame before
+        :param changed: the changed blocks, where they are known
+        """
+        changed = self.blocks(difference) if changed is None else changed.copy()
         decay = float(np.exp(-min(step, 1.0) / RESTLESS_S))
         self.activity *= decay
         if changed.mean() < RESTLESS_SHARE:

@@ -171,7 +171,11 @@ def _fitted(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _best_shift(patch: np.ndarray, middle: np.ndarray) -> tuple[int, int]:
     """Whole-pixel shift (rows, columns), at most two each way, that brings ``patch`` onto ``middle``."""
-    tried = [(float(np.abs(np.roll(patch, (dy, dx), (0, 1)) - middle).mean()), abs(dy) + abs(dx), dy, dx) for dy in (-2, -1, 0, 1, 2) for dx in (-2, -1, 0, 1, 2)]
+    tried = [
+        (float(np.abs(np.roll(patch, (dy, dx), (0, 1)) - middle).mean()), abs(dy) + abs(dx), dy, dx)
+        for dy in (-2, -1, 0, 1, 2)
+        for dx in (-2, -1, 0, 1, 2)
+    ]
     _, _, dy, dx = min(tried)
     return dy, dx
 

@@ -16,7 +16,17 @@ from typing import Any
 import av
 import numpy as np
 
-from processors.extract.errors import EmptyFile, NothingDecodes, NotAVideo, NoVideoStream, TooLarge, TooLong, TooManyFrames, TooManyPixels, TooSmall
+from processors.extract.errors import (
+    EmptyFile,
+    NotAVideo,
+    NothingDecodes,
+    NoVideoStream,
+    TooLarge,
+    TooLong,
+    TooManyFrames,
+    TooManyPixels,
+    TooSmall,
+)
 from processors.extract.settings import Limits
 
 logging.getLogger("libav").setLevel(logging.CRITICAL)

@@ -7,7 +7,7 @@ transitions, tokens, and the frames that everything comes from. Boxes are [x, y,
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ SCHEMA = "millrace.features/1"
 
 @dataclass
 class Features:
-    """What an extraction yields: the ``document``, and where its keyframes lie (PNG), by the name the document gives them."""
+    """What an extraction yields: the ``document``, and its keyframes (PNG) by the name the document gives them."""
 
     document: dict[str, Any]
-    keyframes: dict[str, bytes] = field(default_factory=dict)
+    keyframes: Mapping[str, bytes] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         return canonical(self.document)
@@ -28,6 +28,9 @@ class Features:
     def write(self, path: Path) -> Path:
         """Write ``path`` and, beside it, the folder of keyframes ``NAME.frames``; the folder's path comes back."""
         folder = frames_folder(path)
+        if isinstance(self.keyframes, StoredKeyframes) and self.keyframes.folder == folder:
+            path.write_bytes(self.to_json())
+            return folder
         folder.mkdir(parents=True, exist_ok=True)
         for stale in folder.glob("*.png"):
             if stale.name not in self.keyframes:
@@ -36,6 +39,36 @@ class Features:
             (folder / name).write_bytes(png)
         path.write_bytes(self.to_json())
         return folder
+
+
+class StoredKeyframes(Mapping[str, bytes]):
+    """Keyframes in a folder, written as they come and read when asked for: a long video's do not fit in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.names: list[str] = []
+
+    def empty(self) -> None:
+        """Make the folder, and remove what an earlier run left in it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for stale in self.folder.glob("*.png"):
+            stale.unlink()
+        self.names.clear()
+
+    def add(self, name: str, png: bytes) -> None:
+        (self.folder / name).write_bytes(png)
+        self.names.append(name)
+
+    def __getitem__(self, name: str) -> bytes:
+        if name not in self.names:
+            raise KeyError(name)
+        return (self.folder / name).read_bytes()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
 def frames_folder(path: Path) -> Path:
@@ -58,7 +91,8 @@ def read(path: Path) -> Features:
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise ValueError(f"{path.name} is no features file of schema {SCHEMA}")
     folder = frames_folder(path)
-    keyframes = {f.name: f.read_bytes() for f in sorted(folder.glob("*.png"))} if folder.is_dir() else {}
+    keyframes = StoredKeyframes(folder)
+    keyframes.names = sorted(f.name for f in folder.glob("*.png")) if folder.is_dir() else []
     return Features(document, keyframes)
 
 

@@ -115,7 +115,9 @@ class _Page:
         """The narrow band across the page's top, or down its side, that a box lies in."""
         for r in sorted(self.regions, key=lambda r: area(r.box)):
             x, y, w, h = r.box
-            if inside(box, r.box, 1) and (y <= 4 and w >= 0.6 * self.width and h <= 110 or x <= 4 and h >= 0.6 * self.height and w <= 340):
+            if inside(box, r.box, 1) and (
+                (y <= 4 and w >= 0.6 * self.width and h <= 110) or (x <= 4 and h >= 0.6 * self.height and w <= 340)
+            ):
                 return r.box
         return None
 
@@ -125,7 +127,7 @@ class _Page:
 
 
 def _from_region(page: _Page, r: Region) -> Element | None:
-    x, y, w, h = r.box
+    _x, y, w, h = r.box
     lines = page.lines_in(r)
     if r.border is None and far(r.fill, r.outside) <= 10:
         return None
@@ -145,14 +147,21 @@ def _from_region(page: _Page, r: Region) -> Element | None:
     if 24 <= h <= 72 and w > 300 and w > 6 * h and r.border is not None and _opens(page, r) and (lines or page.children(r)):
         return made("button", 0.6)
     if h <= 72 and 0 < len(lines) <= 2 and len(text) <= 40 and _centred(page, r, lines):
-        if h <= 23 and (r.radius >= h // 2 - 3 or vivid(r.fill) >= 40) or h < 18:
+        if (h <= 23 and (r.radius >= h // 2 - 3 or vivid(r.fill) >= 40)) or h < 18:
             return None  # a badge
         return made("link" if _tab(page, r) or _like_a_link(page, r, lines) else "button", 0.8)
     if _is_field(page, r, lines):
         return made("select" if _chevron(page, r, lines) else "input", 0.75)
     if h <= 60 and len(lines) == 1 and far(r.fill, r.outside) > 40 and vivid(r.fill) > VIVID and w <= 400:
         return made("link", 0.55)
-    if not lines and 22 <= w <= 64 and 22 <= h <= 64 and not any(inside(box, r.box, 1) for box, _ in page.ticks) and page.marks_in(r.box) and not _beside_text(page, r.box):
+    if (
+        not lines
+        and 22 <= w <= 64
+        and 22 <= h <= 64
+        and not any(inside(box, r.box, 1) for box, _ in page.ticks)
+        and page.marks_in(r.box)
+        and not _beside_text(page, r.box)
+    ):
         return made("button", 0.5)
     if h > 72 and w > 100 and (lines or page.children(r)):
         return made("card", 0.5)
@@ -163,7 +172,7 @@ def _tick(page: _Page, r: Region) -> Element | None:
     """A check box or a radio button: a small outlined square or disc, empty or with a mark."""
     x, y, w, h = r.inner
     bright = vivid(r.fill) > 80
-    if r.border is None and not bright or min(w, h) < 8:
+    if (r.border is None and not bright) or min(w, h) < 8:
         return None
     round_ = r.radius >= 0.25 * min(w, h)
     middle = page.image[y + 2 : y + h - 2, x + 2 : x + w - 2].reshape(-1, 3).astype(np.int16)
@@ -185,12 +194,23 @@ def _is_field(page: _Page, r: Region, lines: list[int]) -> bool:
         return False
     if luma < around - 90 and any(page.texts[i].look.family == "mono" for i in lines):
         return False  # code
-    if any(abs(o.box[0] - x) <= 3 and abs(o.box[2] - w) <= 6 and -3 <= o.box[1] - y - h <= 3 and o.box[3] > h for o in page.regions if o is not r):
+    if any(
+        abs(o.box[0] - x) <= 3 and abs(o.box[2] - w) <= 6 and -3 <= o.box[1] - y - h <= 3 and o.box[3] > h
+        for o in page.regions
+        if o is not r
+    ):
         return False  # the head of a card
     lines = [i for i in lines if centre(page.texts[i].ink)[1] > y + 8]  # not the label in its frame
     if h <= 72:
         return len(lines) <= 1 and (not lines or page.texts[lines[0]].ink[0] - x <= max(24, 0.2 * w)) and w >= 1.6 * h
-    return h <= 0.5 * page.height and len(lines) <= 6 and r.border is not None and w >= 150 and r.solidity > 0.9 and not page.marks_in(r.box)[3:]
+    return (
+        h <= 0.5 * page.height
+        and len(lines) <= 6
+        and r.border is not None
+        and w >= 150
+        and r.solidity > 0.9
+        and not page.marks_in(r.box)[3:]
+    )
 
 
 def _chevron(page: _Page, r: Region, lines: list[int]) -> bool:
@@ -201,7 +221,13 @@ def _chevron(page: _Page, r: Region, lines: list[int]) -> bool:
     if any(overlap(page.texts[i].ink, end) for i in lines):
         return False
     mark = _ink_box(page, end)
-    return mark is not None and 6 <= mark[2] <= 16 and 3 <= mark[3] <= 16 and mark[2] >= mark[3] - 4 and abs(mark[1] + mark[3] / 2 - (y + h / 2)) <= 5
+    return (
+        mark is not None
+        and 6 <= mark[2] <= 16
+        and 3 <= mark[3] <= 16
+        and mark[2] >= mark[3] - 4
+        and abs(mark[1] + mark[3] / 2 - (y + h / 2)) <= 5
+    )
 
 
 def _centred(page: _Page, r: Region, lines: list[int]) -> bool:
@@ -215,8 +241,17 @@ def _centred(page: _Page, r: Region, lines: list[int]) -> bool:
 def _tab(page: _Page, r: Region) -> bool:
     """Whether neighbours of its height touch it on a side, one of them filled otherwise: tabs, not buttons."""
     x, y, w, h = r.box
-    beside = [o for o in page.regions if o is not r and abs(o.box[1] - y) <= 4 and abs(o.box[3] - h) <= 6 and (abs(o.box[0] - x - w) <= 4 or abs(o.box[0] + o.box[2] - x) <= 4)]
-    return len(beside) >= 1 and any(far(o.fill, r.fill) > 6 for o in beside) and vivid(r.fill) < 40 and all(o.box[2] < 4 * w for o in beside)
+    beside = [
+        o
+        for o in page.regions
+        if o is not r
+        and abs(o.box[1] - y) <= 4
+        and abs(o.box[3] - h) <= 6
+        and (abs(o.box[0] - x - w) <= 4 or abs(o.box[0] + o.box[2] - x) <= 4)
+    ]
+    return (
+        len(beside) >= 1 and any(far(o.fill, r.fill) > 6 for o in beside) and vivid(r.fill) < 40 and all(o.box[2] < 4 * w for o in beside)
+    )
 
 
 def _like_a_link(page: _Page, r: Region, lines: list[int]) -> bool:
@@ -227,7 +262,7 @@ def _like_a_link(page: _Page, r: Region, lines: list[int]) -> bool:
 
 def _label_of_row(page: _Page, r: Region) -> bool:
     """A filled label at the left end of a row: part of the row, not a button of its own."""
-    x, y, w, h = r.box
+    x, _y, w, h = r.box
     around = [o for o in page.regions if o is not r and inside(r.box, o.box, 1)]
     if not around:
         return False
@@ -237,7 +272,7 @@ def _label_of_row(page: _Page, r: Region) -> bool:
 
 def _opens(page: _Page, r: Region) -> bool:
     """A row with a mark at its right end: what opens and closes on a click."""
-    x, y, w, h = r.box
+    x, _y, w, _h = r.box
     return any(m.box[0] > x + w - 60 and m.box[2] <= 24 for m in page.marks_in(r.box))
 
 
@@ -285,17 +320,24 @@ def _from_text(page: _Page, index: int, t: Text) -> list[Element]:
     strong = look.weight == 700 and look.font_size >= 1.1 * page.body_size
     if letters >= 2 and letters >= 0.5 * len(t.text.replace(" ", "")) and not table and len(t.text) <= 80:
         bar = page.bar(t.ink)
-        if big or strong and look.font_size >= 15:
+        if big or (strong and look.font_size >= 15):
             if bar is not None:
                 return [Element("link", look.box, t.text, 0.5, lines=(index,))]
             return [Element("heading", _heading_box(page, index, t), t.text, 0.6, lines=(index,))]
-        if look.weight == 700 and alone and bar is None and look.font_size >= 0.95 * page.body_size and not t.text.endswith((":", ".", ",")) and look.family != "mono":
+        if (
+            look.weight == 700
+            and alone
+            and bar is None
+            and look.font_size >= 0.95 * page.body_size
+            and not t.text.endswith((":", ".", ","))
+            and look.family != "mono"
+        ):
             return [Element("heading", _heading_box(page, index, t), t.text, 0.5, lines=(index,))]
     if vivid(look.background) > 80:
         return []
     out = []
     for text, box, colour in coloured_runs(page.image, t.line, look):
-        if not _link_colour(colour) or text.isupper() and len(text) > 3 and not table or sum(c.isalpha() for c in text) < 2:
+        if not _link_colour(colour) or (text.isupper() and len(text) > 3 and not table) or sum(c.isalpha() for c in text) < 2:
             continue
         out.append(Element("link", (box[0], look.box[1], box[2], look.box[3]), text, 0.6, lines=(index,)))
     return out
@@ -304,7 +346,7 @@ def _from_text(page: _Page, index: int, t: Text) -> list[Element]:
 def _link_colour(colour: Colour) -> bool:
     """Blue to violet, or any colour strong enough that plain text seldom has it."""
     b, g, r = colour
-    return vivid(colour) >= VIVID and (b >= g >= r - 12 or b > r and b - min(r, g) >= VIVID) or vivid(colour) >= 100
+    return (vivid(colour) >= VIVID and (b >= g >= r - 12 or (b > r and b - min(r, g) >= VIVID))) or vivid(colour) >= 100
 
 
 def _heading_box(page: _Page, index: int, t: Text) -> Box:
@@ -314,11 +356,17 @@ def _heading_box(page: _Page, index: int, t: Text) -> Box:
     around = page.regions[owner].box if owner is not None else (0, 0, page.width, page.height)
     right = around[0] + around[2]
     beside = [page.texts[i].ink for i in page.row_of and page.rows[page.row_of[index]] if i != index]
-    beside += [r.box for r in page.regions if r.box[1] < y + h and y < r.box[1] + r.box[3] and r.box[3] < 80 and not inside(t.ink, r.box, 2)]
+    beside += [
+        r.box for r in page.regions if r.box[1] < y + h and y < r.box[1] + r.box[3] and r.box[3] < 80 and not inside(t.ink, r.box, 2)
+    ]
     beside += [m.box for m in page.marks if m.box[1] < y + h and y < m.box[1] + m.box[3] and m.box[3] < 60]
     if any(b[0] >= x + w - 4 and b[0] < right and b[0] - x - w > 48 for b in beside):
         return t.look.box
-    same_left = [b[0] + b[2] for b in [*(r.box for r in page.regions), *page.tables, *page.rules] if abs(b[0] - x) <= 4 and b[2] > w and b[0] + b[2] <= right]
+    same_left = [
+        b[0] + b[2]
+        for b in [*(r.box for r in page.regions), *page.tables, *page.rules]
+        if abs(b[0] - x) <= 4 and b[2] > w and b[0] + b[2] <= right
+    ]
     end = max(same_left) if same_left else right - max(0, min(x - around[0], 48))
     return (x, y, max(w, end - x), h)
 
@@ -327,7 +375,7 @@ def _icons(page: _Page, known: list[Element]) -> list[Element]:
     """Icons and pictures that are part of no control: in a table links, alone in a bar buttons, many-coloured ones images."""
     out = []
     for m in page.marks:
-        x, y, w, h = m.box
+        x, _y, w, h = m.box
         if any(covered(m.box, e.box) > 0.6 for e in known if e.kind not in ("heading",)):
             continue
         if w <= 40 and h <= 40:

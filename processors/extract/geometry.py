@@ -25,12 +25,7 @@ def iou(a: Box, b: Box) -> float:
 
 def inside(a: Box, b: Box, slack: int = 0) -> bool:
     """Whether ``a`` lies within ``b`` grown by ``slack``."""
-    return (
-        a[0] >= b[0] - slack
-        and a[1] >= b[1] - slack
-        and a[0] + a[2] <= b[0] + b[2] + slack
-        and a[1] + a[3] <= b[1] + b[3] + slack
-    )
+    return a[0] >= b[0] - slack and a[1] >= b[1] - slack and a[0] + a[2] <= b[0] + b[2] + slack and a[1] + a[3] <= b[1] + b[3] + slack
 
 
 def holds(a: Box, x: float, y: float, slack: float = 0.0) -> bool:

@@ -30,7 +30,7 @@ class Identities:
             text = _in_common(words, known)
             form = _correlation(shape, outline)
             likeness = 0.6 * text + 0.4 * form
-            if (text >= ALIKE_TEXT and form >= 0.35 or form >= ALIKE_SHAPE and text >= 0.5) and likeness > best:
+            if ((text >= ALIKE_TEXT and form >= 0.35) or (form >= ALIKE_SHAPE and text >= 0.5)) and likeness > best:
                 best, name = likeness, label
         if not name:
             name = _label(len(self._known))

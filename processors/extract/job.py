@@ -15,7 +15,7 @@ def extract_job(video: Path, out: Path, settings: ExtractSettings, report: Calla
 
     Returns ``{"duration_s", "facts", "dims"}`` for the stage's records, or ``{"rejected": (reason, message)}`` for what is no video one can use.
     """
-    from processors.extract.pipeline import Timings, extract  # noqa: PLC0415  the vision libraries are this process's alone
+    from processors.extract.pipeline import Timings, extract
 
     timings = Timings()
     try:

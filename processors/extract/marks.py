@@ -44,7 +44,12 @@ def marks(image: np.ndarray, text: Sequence[Box], regions: Sequence[Region]) -> 
         x, y, w, h = r.box
         if w < 30 and h < 30 and r.radius >= 0.3 * min(w, h):
             continue
-        for bx, by, bw, bh in ((x - 1, y - 1, w + 2, 4), (x - 1, y + h - 3, w + 2, 4), (x - 1, y - 1, 4, h + 2), (x + w - 3, y - 1, 4, h + 2)):
+        for bx, by, bw, bh in (
+            (x - 1, y - 1, w + 2, 4),
+            (x - 1, y + h - 3, w + 2, 4),
+            (x - 1, y - 1, 4, h + 2),
+            (x + w - 3, y - 1, 4, h + 2),
+        ):
             edges[max(0, by) : max(0, by + bh), max(0, bx) : max(0, bx + bw)] = 0
     joined = cv2.morphologyEx(edges, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     count, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,7 +74,7 @@ def _even(row: list[tuple[Box, tuple[int, ...]]]) -> list[list[tuple[Box, tuple[
 
 def _boxes(run: list[tuple[Box, tuple[int, ...]]], regions: Sequence[Box]) -> list[Entry]:
     whole = union(b for b, _ in run)
-    gaps = [b[0][0] - a[0][0] - a[0][2] for a, b in zip(run, run[1:], strict=False)]
+    gaps = [b[0][0] - a[0][0] - a[0][2] for a, b in itertools.pairwise(run)]
     pad = sorted(gaps)[len(gaps) // 2] / 2
     bars = [r for r in regions if inside(whole, r, 1) and r[3] <= 64 and r[2] < 4 * whole[2]]
     middle = centre(whole)[1]
@@ -83,16 +84,35 @@ def _boxes(run: list[tuple[Box, tuple[int, ...]]], regions: Sequence[Box]) -> li
 
 def down(inks: Sequence[Box], icons: Sequence[Box], active: Sequence[Box], width: int, height: int, regions: Sequence[Box]) -> list[Entry]:
     """Entries of side menus: three or more rows at one left edge, evenly under one another, in a narrow panel at the page's left."""
-    heads = sorted((row_entry for row in clusters(inks, icons) for row_entry in row if row_entry[0][0] < 0.2 * width and row_entry[0][2] < 0.24 * width), key=lambda e: (e[0][0] // 6, e[0][1]))
+    heads = sorted(
+        (
+            row_entry
+            for row in clusters(inks, icons)
+            for row_entry in row
+            if row_entry[0][0] < 0.2 * width and row_entry[0][2] < 0.24 * width
+        ),
+        key=lambda e: (e[0][0] // 6, e[0][1]),
+    )
     out: list[Entry] = []
     for run in _columns(heads):
         whole = union(b for b, _ in run)
         panels = [r for r in regions if inside(whole, r, 1) and r[0] <= 8 and r[2] <= 340 and r[3] > 0.5 * height]
-        chosen = [a for a in active if sum(inside(b, a, 1) for b, _ in run) == 1 and a[2] >= 0.8 * whole[2] and a[2] <= 340 and a[0] <= whole[0] and a[0] >= whole[0] - 60 and a[1] >= whole[1] - 80 and a[1] <= whole[1] + whole[3] + 80 and 20 <= a[3] <= 64]
+        chosen = [
+            a
+            for a in active
+            if sum(inside(b, a, 1) for b, _ in run) == 1
+            and a[2] >= 0.8 * whole[2]
+            and a[2] <= 340
+            and a[0] <= whole[0]
+            and a[0] >= whole[0] - 60
+            and a[1] >= whole[1] - 80
+            and a[1] <= whole[1] + whole[3] + 80
+            and 20 <= a[3] <= 64
+        ]
         if not panels and not chosen:
             continue
         left, wide = (chosen[0][0], chosen[0][2]) if chosen else (panels[0][0], panels[0][2])
-        pitches = [round(centre(b[0])[1] - centre(a[0])[1]) for a, b in zip(run, run[1:], strict=False)]
+        pitches = [round(centre(b[0])[1] - centre(a[0])[1]) for a, b in itertools.pairwise(run)]
         high = chosen[0][3] if chosen else min(pitches)
         for b, texts in run:
             out.append(Entry((left, round(centre(b)[1] - high / 2), wide, high), texts, False))
@@ -102,7 +122,13 @@ def down(inks: Sequence[Box], icons: Sequence[Box], active: Sequence[Box], width
 def _columns(heads: list[tuple[Box, tuple[int, ...]]]) -> list[list[tuple[Box, tuple[int, ...]]]]:
     runs: list[list[tuple[Box, tuple[int, ...]]]] = []
     for entry in heads:
-        fits = [r for r in runs if abs(r[-1][0][0] - entry[0][0]) <= 4 and PITCH[0] <= centre(entry[0])[1] - centre(r[-1][0])[1] <= PITCH[1] and not overlap(r[-1][0], entry[0])]
+        fits = [
+            r
+            for r in runs
+            if abs(r[-1][0][0] - entry[0][0]) <= 4
+            and PITCH[0] <= centre(entry[0])[1] - centre(r[-1][0])[1] <= PITCH[1]
+            and not overlap(r[-1][0], entry[0])
+        ]
         if fits:
             fits[-1].append(entry)
         else:

@@ -24,7 +24,14 @@ def open_frames(image: np.ndarray, rules: Sequence[Box], known: Sequence[Region]
         x, y, w, _ = bottom
         if w < 120:
             continue
-        above = [r for r in rules if HEIGHTS[0] <= y - r[1] <= HEIGHTS[1] and r[0] + r[2] >= x + w - CORNER and r[0] + r[2] <= x + w + CORNER and r[0] >= x - CORNER]
+        above = [
+            r
+            for r in rules
+            if HEIGHTS[0] <= y - r[1] <= HEIGHTS[1]
+            and r[0] + r[2] >= x + w - CORNER
+            and r[0] + r[2] <= x + w + CORNER
+            and r[0] >= x - CORNER
+        ]
         for top in sorted(above, key=lambda r: -r[1])[:3]:
             left = _upright(sides, x, top[1], y, -1)
             right = _upright(sides, x + w, top[1], y, 1)
@@ -33,7 +40,10 @@ def open_frames(image: np.ndarray, rules: Sequence[Box], known: Sequence[Region]
             box = (left, top[1], right - left + 1, y - top[1] + 2)
             if any(iou(box, r.box) > 0.6 for r in (*known, *out)):
                 break
-            if any(r.box[1] > top[1] + 4 and abs(r.box[0] - box[0]) < 8 and abs(r.box[2] - box[2]) < 16 and r.box[1] + r.box[3] <= y + 4 for r in known):
+            if any(
+                r.box[1] > top[1] + 4 and abs(r.box[0] - box[0]) < 8 and abs(r.box[2] - box[2]) < 16 and r.box[1] + r.box[3] <= y + 4
+                for r in known
+            ):
                 break  # the frame of something with parts, not a field
             inner = (box[0] + 2, box[1] + 2, box[2] - 4, box[3] - 4)
             part = image[inner[1] + inner[3] // 2 :, inner[0] : inner[0] + inner[2]][: inner[3] // 3].reshape(-1, 3)

@@ -15,9 +15,10 @@ import cv2
 from processors.extract import actions as acting
 from processors.extract import cursor, elements, regions, style
 from processors.extract.decode import Decoder, VideoFacts, probe
-from processors.extract.document import SCHEMA, Features, hex_colour
+from processors.extract.document import SCHEMA, Features, StoredKeyframes, frames_folder, hex_colour
 from processors.extract.geometry import Box, area, covered, holds
 from processors.extract.identity import Identities
+from processors.extract.modal import Dimming
 from processors.extract.reading import Line, Reader, open_reader
 from processors.extract.settings import ExtractSettings
 from processors.extract.watch import Settled, Watcher
@@ -78,9 +79,12 @@ def extract(
 
     decoder = Decoder(video, settings.limits)
     watcher = Watcher(template, settings.settle_s)
-    keyframes: dict[str, bytes] = {}
+    stored = StoredKeyframes(frames_folder(out)) if out is not None else None
+    if stored is not None:
+        stored.empty()
+    held: dict[str, bytes] = {}
     entries: list[_Entry] = []
-    identities = Identities()
+    identities, dimming = Identities(), Dimming()
     seen_moments = 0
     with ThreadPoolExecutor(settings.workers) as pool:
         reader = open_reader(settings.device, settings.models, pool, settings.min_confidence)
@@ -89,11 +93,14 @@ def extract(
             timings.add("decode_and_watch", since)
             moments = watcher.seen.moments[seen_moments:]
             seen_moments = len(watcher.seen.moments)
-            entry = _read(settled, sum(m.dy for m in moments), len(entries), reader, identities, timings)
+            entry = _read(settled, sum(m.dy for m in moments), len(entries), reader, identities, dimming, timings)
             since = time.perf_counter()
             png = cv2.imencode(".png", settled.image, [cv2.IMWRITE_PNG_COMPRESSION, 2])[1].tobytes()
             timings.add("keyframes", since)
-            keyframes[entry.keyframe] = png
+            if stored is not None:
+                stored.add(entry.keyframe, png)
+            else:
+                held[entry.keyframe] = png
             entries.append(entry)
             if facts.duration_s > 0:
                 tell(min(0.98, settled.t_end / facts.duration_s), f"screen {len(entries)} at {settled.t_end:.1f} s")
@@ -102,7 +109,7 @@ def extract(
     since = time.perf_counter()
     screens = [acting.Screen(e.settled_start, e.settled_end, e.lines) for e in entries]
     done = acting.infer(watcher.seen, screens, facts.height)
-    features = Features(_document(facts, decoder, watcher, entries, done), keyframes)
+    features = Features(_document(facts, decoder, watcher, entries, done), stored if stored is not None else held)
     timings.add("actions", since)
     timings.seconds["total"] = time.perf_counter() - began
     timings.counts = {"frames": decoder.count, "screens": len(entries), **reader.stats.__dict__}
@@ -112,7 +119,7 @@ def extract(
     return features
 
 
-def _read(settled: Settled, dy: int, number: int, reader: Reader, identities: Identities, timings: Timings) -> _Entry:
+def _read(settled: Settled, dy: int, number: int, reader: Reader, identities: Identities, dimming: Dimming, timings: Timings) -> _Entry:
     since = time.perf_counter()
     lines = reader.read(settled, dy)
     timings.add("read_text", since)
@@ -120,10 +127,16 @@ def _read(settled: Settled, dy: int, number: int, reader: Reader, identities: Id
     looked = [elements.Text(line, style.look(settled.image, line)) for line in lines]
     texts = [t for t in looked if not style.is_icon(t.text, t.look.ink, t.line.reading.confidence)]
     found = elements.find(settled.image, texts, regions.regions(settled.image))
+    dialog = dimming.dialog(settled.image)
+    if dialog is not None:  # what lies behind cannot be used
+        found = [e for e in found if covered(e.box, dialog) > 0.5]
+        found.insert(0, elements.Element("modal", dialog, "", 0.6))
     timings.add("elements", since)
     background = hex_colour(style.ground(settled.image[::4, ::4])) or "#ffffff"
     identity = identities.of(settled, lines)
-    return _Entry(f"s{number:04d}", identity, settled.t_start, settled.t_end, settled.frame, f"{number:04d}.png", background, lines, texts, found)
+    return _Entry(
+        f"s{number:04d}", identity, settled.t_start, settled.t_end, settled.frame, f"{number:04d}.png", background, lines, texts, found
+    )
 
 
 def _document(facts: VideoFacts, decoder: Decoder, watcher: Watcher, entries: list[_Entry], done: list[acting.Action]) -> dict[str, Any]:
@@ -203,7 +216,9 @@ def _element(number: int, e: elements.Element, everything: list[elements.Element
 
 def _parent(number: int, box: Box, everything: list[elements.Element]) -> str | None:
     """The smallest element around this one."""
-    around = [(area(o.box), i) for i, o in enumerate(everything) if i != number and area(o.box) > 1.2 * area(box) and covered(box, o.box) > 0.95]
+    around = [
+        (area(o.box), i) for i, o in enumerate(everything) if i != number and area(o.box) > 1.2 * area(box) and covered(box, o.box) > 0.95
+    ]
     return f"e{min(around)[1]}" if around else None
 
 
@@ -244,7 +259,11 @@ def _target(a: acting.Action, before: _Entry | None) -> str | None:
 
 
 def _transitions(actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{"from": a["before"], "to": a["after"], "action": i} for i, a in enumerate(actions) if a["before"] and a["after"] and a["before"] != a["after"]]
+    return [
+        {"from": a["before"], "to": a["after"], "action": i}
+        for i, a in enumerate(actions)
+        if a["before"] and a["after"] and a["before"] != a["after"]
+    ]
 
 
 def _tokens(entries: list[_Entry]) -> dict[str, list[Any]]:

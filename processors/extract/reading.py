@@ -163,7 +163,7 @@ def _rectangles(dirty: np.ndarray, luma: np.ndarray) -> list[Box]:
     height, width = luma.shape
     edges = (cv2.morphologyEx(luma, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > INK).astype(np.uint8)
     words = cv2.morphologyEx(edges, cv2.MORPH_CLOSE, np.ones((3, 13), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(words, connectivity=8)
+    _count, labels, stats, _ = cv2.connectedComponentsWithStats(words, connectivity=8)
     seeds = [grown(b, 2, width, height) for b in components(dirty)]
     boxes: list[Box] = []
     for seed in seeds:

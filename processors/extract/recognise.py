@@ -5,6 +5,7 @@ One line per run: on a processor batches gain nothing and padding costs (cost is
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -96,7 +97,7 @@ def spaced(reading: Reading, line: np.ndarray) -> Reading:
     steps = np.diff(columns)
     gaps = [(int(columns[i]), int(columns[i + 1])) for i in np.flatnonzero(steps > wide)]
     out: list[Glyph] = []
-    for left, right in zip(glyphs, glyphs[1:], strict=False):
+    for left, right in itertools.pairwise(glyphs):
         out.append(left)
         if " " not in (left.char, right.char) and any(left.x - 2 < (a + b) / 2 < right.x + 2 for a, b in gaps):
             out.append(Glyph(" ", (left.x + right.x) / 2, 1.0))

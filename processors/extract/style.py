@@ -66,7 +66,7 @@ def ground(part: np.ndarray) -> tuple[int, int, int]:
 
 
 def _colour(value: np.ndarray) -> tuple[int, int, int]:
-    b, g, r = (int(round(float(v))) for v in value)
+    b, g, r = (round(float(v)) for v in value)
     return b, g, r
 
 
@@ -108,7 +108,7 @@ def _weight(mask: np.ndarray, size: float) -> int:
 
 def _family(line: Line) -> str:
     """``mono`` where letters advance evenly whatever they are, else ``sans``."""
-    glyphs = [g for g in line.reading.glyphs]
+    glyphs = list(line.reading.glyphs)
     if len(glyphs) < 6:
         return "sans"
     steps = np.diff([g.x for g in glyphs])
@@ -124,7 +124,7 @@ def coloured_runs(image: np.ndarray, line: Line, look: Look) -> list[tuple[str, 
 
     A line of plain text may hold a link in its middle: words are cut where the recogniser saw blanks, and joined again where colours agree.
     """
-    x, y, w, h = line.box
+    x, _y, _w, _h = line.box
     glyphs = line.reading.glyphs
     if " " not in line.text or not glyphs:
         return [(line.text, look.ink, look.colour)]
@@ -164,4 +164,4 @@ def is_icon(text: str, ink: Box, confidence: float) -> bool:
         return ink[2] > 0.95 * ink[3] or confidence < 0.7
     if bare in "+-–—_~…•·*|/\\<>^=.,:;'\"#?!&@%$€£()[]{}✓✔✕×":
         return False
-    return ink[2] > (1.35 if bare in "mwMW" else 1.02) * ink[3] or confidence < 0.85 or bare in "xXvV" and ink[2] >= 0.9 * ink[3]
+    return ink[2] > (1.35 if bare in "mwMW" else 1.02) * ink[3] or confidence < 0.85 or (bare in "xXvV" and ink[2] >= 0.9 * ink[3])

@@ -77,7 +77,9 @@ def _framed(box: Box, rules: Sequence[Box], stripes: Sequence[Box]) -> Box | Non
     """The table's own box: as wide as its rules or striped rows, as high as they and its texts reach; ``None`` where it has neither."""
     x, y, w, h = box
     lines = [r for r in rules if r[0] <= x + 0.2 * w and r[0] + r[2] >= x + 0.8 * w and y - 30 <= r[1] <= y + h + 30]
-    rows = [s for s in stripes if s[3] <= 90 and s[0] <= x + 8 and s[0] + s[2] >= x + w - 8 and y - 20 <= s[1] and s[1] + s[3] <= y + h + 30]
+    rows = [
+        s for s in stripes if s[3] <= 90 and s[0] <= x + 8 and s[0] + s[2] >= x + w - 8 and y - 20 <= s[1] and s[1] + s[3] <= y + h + 30
+    ]
     inner = [r for r in lines if y < r[1] < y + h]
     if len(inner) < 1 and not rows:
         return None

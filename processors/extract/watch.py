@@ -114,15 +114,19 @@ class Watcher:
             gate.rest(step)
             return None
         old = self._sight
+        changed: np.ndarray | None = None
         if self._tracker is not None:
-            self._sight = self._tracker.see(frame.luma, list(components(gate.blocks(difference))))
+            changed = gate.blocks(difference)
+            boxes = components(changed)
+            self._sight = self._tracker.see(frame.luma, list(boxes))
             if self._sight != old:
                 self._note_cursor(frame.t)
-                if old is not None:
-                    clear(difference, old.box)
-            if self._sight is not None:
-                clear(difference, self._sight.box)
-        change = gate.content(difference, step)
+            for sight in {self._sight, old} - {None}:
+                assert sight is not None
+                if any(overlap(b, grown(sight.box, 3, gate.width, gate.height)) for b in boxes):
+                    clear(difference, sight.box)
+                    changed = None
+        change = gate.content(difference, step, changed)
         if change == NOTHING:
             return None
         dy, region = 0, None

@@ -46,6 +46,7 @@ _POLICY = (
 
 _ARGUMENTS = (
     "--disable-gpu",
+    "--disable-smooth-scrolling",
     "--disable-crash-reporter",
     "--disable-breakpad",
     "--force-device-scale-factor=1",

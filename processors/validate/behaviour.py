@@ -98,6 +98,8 @@ async def play(opened: Opened, features: Mapping[str, Any], policy: ValidationPo
             seen = await render.read(opened)
         step, seen = await _arrive(opened, screen, previous, seen, policy)
         step.actions = done
+        await render.settle(opened, most_ms=400)  # its words may be there while it still moves: the next click needs it at rest
+        seen = await render.read(opened)
         if pictures:
             step.look = Look(seen, await opened.page.screenshot(animations="disabled", caret="hide", scale="css"))
         steps.append(step)

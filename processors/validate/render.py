@@ -19,10 +19,12 @@ SNAPSHOT = resources.files(__package__).joinpath("snapshot.js").read_text()
 _SETTLED = """
 ({ quiet, most }) => new Promise(done => {
   let timer = setTimeout(end, quiet);
-  const observer = new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(end, quiet); });
+  const again = () => { clearTimeout(timer); timer = setTimeout(end, quiet); };
+  const observer = new MutationObserver(again);
   observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+  document.addEventListener('scroll', again, true);
   const last = setTimeout(end, most);
-  function end() { observer.disconnect(); clearTimeout(timer); clearTimeout(last); document.fonts.ready.then(() => requestAnimationFrame(() => done())); }
+  function end() { observer.disconnect(); document.removeEventListener('scroll', again, true); clearTimeout(timer); clearTimeout(last); document.fonts.ready.then(() => requestAnimationFrame(() => done())); }
 })
 """
 _AXE = """
@@ -47,7 +49,7 @@ class Look:
 
 
 async def settle(opened: Opened, quiet_ms: int = 60, most_ms: int = 1500) -> None:
-    """Wait until nothing in the document changed for ``quiet_ms``, its fonts are there and a frame was painted; at most ``most_ms``."""
+    """Wait until nothing in the document changed or scrolled for ``quiet_ms``, its fonts are there and a frame was painted; at most ``most_ms``."""
     await opened.page.evaluate(_SETTLED, {"quiet": quiet_ms, "most": most_ms})
 
 

@@ -33,10 +33,11 @@ def test_a_prompt_becomes_a_validated_application(stack, tmp_path):
     status = stack.json("status", answer["id"])
     assert {u["kind"] for u in status["usage"]} == {"compose", "validate"} and status["state"] == "validated"
     assert {t["what"] for t in status["timeline"]} >= {"submitted", "artifact", "usage"}
-    [row] = stack.sql(
-        f"SELECT state, toFloat64(cost_usd) AS cost, (SELECT count() FROM usage WHERE request_id = id) AS events FROM requests WHERE id = toUUID('{answer['id']}')"
+    [row] = stack.sql(f"SELECT state, toFloat64(cost_usd) AS cost FROM requests WHERE id = toUUID('{answer['id']}')")
+    [usage] = stack.sql(
+        f"SELECT count() AS events, toFloat64(sum(cost_usd)) AS cost FROM usage WHERE request_id = toUUID('{answer['id']}')"
     )
-    assert row["state"] == "validated" and row["cost"] > 0 and int(row["events"]) == 2
+    assert row["state"] == "validated" and int(usage["events"]) == 2 and row["cost"] == usage["cost"] > 0
 
 
 def test_a_written_spec_and_standard_input(stack):

@@ -25,8 +25,8 @@ def page(words: Sequence[tuple[str, int, int]] = (), colour: tuple[int, int, int
 
 def with_cursor(image: np.ndarray, x: int, y: int) -> np.ndarray:
     out = image.copy()
-    cv2.fillPoly(out, [ARROW + (x, y)], (0, 0, 0))
-    cv2.polylines(out, [ARROW + (x, y)], True, (255, 255, 255), 1, cv2.LINE_AA)
+    cv2.fillPoly(out, [ARROW + np.array([x, y], np.int32)], (0, 0, 0))
+    cv2.polylines(out, [ARROW + np.array([x, y], np.int32)], True, (255, 255, 255), 1, cv2.LINE_AA)
     return out
 
 

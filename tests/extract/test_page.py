@@ -52,7 +52,10 @@ def test_link_by_colour_in_the_middle_of_a_line() -> None:
     (w, h), base = cv2.getTextSize("manual", cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
     text, width = "see the manual", x + w - 37
     spots = [*np.linspace(5, first.ink[2], 7), first.ink[2] + 6, *np.linspace(x - 37 + 4, width - 4, 6)]
-    whole = Line((37, 100 - h - 4, width + 6, h + base + 8), Reading(text, 0.99, tuple(Glyph(c, float(s), 0.99) for c, s in zip(text, spots, strict=True))))
+    whole = Line(
+        (37, 100 - h - 4, width + 6, h + base + 8),
+        Reading(text, 0.99, tuple(Glyph(c, float(s), 0.99) for c, s in zip(text, spots, strict=True))),
+    )
     found = elements.find(image, [elements.Text(whole, style.look(image, whole))], [])
     assert [e.text for e in found if e.kind == "link"] == ["manual"]
 

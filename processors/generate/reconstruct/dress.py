@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .lines import cut_lines
 from .model import Box, Element, Text
 from .mosaic import Sheet
 from .paint import Panel, panels
@@ -49,14 +50,14 @@ def dress(sheet: Sheet) -> Scene:
     closed = [e for e in elements if e.kind in _CLOSED]
     fields = [e for e in elements if e.kind in _FIELDS]
     values: dict[str, Text] = {}
-    texts: list[Text] = []
+    free_lines = []
     for t in sorted(sheet.texts, key=lambda t: (t.box.y, t.box.x, t.text)):
-        colored = _text(t, sheet)
         field = next((e for e in fields if e.box.contains(t.box.cx, t.box.cy) and t.box.h < 1.2 * e.box.h), None)
         if field is not None:
-            values.setdefault(field.id, colored)
+            values.setdefault(field.id, _text(t, sheet))
         elif not any(e.box.contains(t.box.cx, t.box.cy) for e in closed):
-            texts.append(colored)
+            free_lines.append(t)
+    texts = [_text(t, sheet) for t in cut_lines(free_lines, picture)]
     tables = [e.box for e in elements if e.kind == "table"]
     dressed, free = [], found
     for e in elements:

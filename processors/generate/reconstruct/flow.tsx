@@ -72,11 +72,7 @@ export function FlowProvider({ children }: { children: ReactNode }): ReactNode {
     (on: Rule["on"], control: string, typed = "") => {
       const fits = (rule: Rule): boolean =>
         rule.from === page && rule.on === on && rule.control === control && (rule.typed === undefined || rule.typed <= typed.length);
-      // A control that led to the same page wherever it was used, as in a menu, leads there from every page.
-      const elsewhere = rules.filter((rule) => rule.on === on && rule.control === control);
-      const menu = on === "click" && new Set(elsewhere.map((rule) => rule.to)).size === 1;
-      const own = rules.filter(fits);
-      const options = own.length === 0 && menu ? elsewhere.slice(0, 1) : own;
+      const options = rules.filter(fits);
       const key = [page, on, control].join(" ");
       const count = followed.current.get(key) ?? 0;
       const rule = options[count % Math.max(1, options.length)];
@@ -133,8 +129,16 @@ export function FlowProvider({ children }: { children: ReactNode }): ReactNode {
       return;
     }
     event.preventDefault();
-    // A step whose control the recording does not tell is taken by the first control that has no step of its own.
-    follow("any", "");
+    // A control that led to the same page wherever it was used, as in a menu, leads there from every page.
+    const name = control.getAttribute("data-control");
+    const known = rules.filter((rule) => rule.on === "click" && rule.control === name);
+    const [first, ...others] = known;
+    if (first !== undefined && others.every((rule) => rule.to === first.to)) {
+      go(first);
+    } else {
+      // A step whose control the recording does not tell is taken by the first control that has no step of its own.
+      follow("any", "");
+    }
   };
   return (
     <FlowContext.Provider value={flow}>

@@ -196,7 +196,8 @@ class _Builder:
         ]
         for scene, clicked in zip(self.scenes, self.clicked, strict=True):
             for text, box, key in known:
-                if any(t.text == text and t.box == box for t in scene.texts):
+                inside = any(e.kind in CONTROLS and e.box.contains(box.cx, box.cy) for e in scene.elements)
+                if not inside and any(t.text == text and t.box == box for t in scene.texts):
                     clicked.setdefault(box, key)
 
     def _rules(self, step: Step, cause: tuple[str, str, str] | None, entered: bool, script: list[tuple[str, str, str, int]]) -> list[Rule]:
@@ -267,8 +268,8 @@ def shown_in(screen: Screen, box: Box) -> str:
 def label_of(e: Element, scene: Scene) -> str:
     """What a control is called: its own text, a field by the line beside or above it."""
     if e.kind in {"button", "link"}:
-        inside = [t.text for t in scene.texts if e.box.contains(t.box.cx, t.box.cy)]
-        return " ".join(inside) or e.text
+        inside = sorted((t for t in scene.texts if e.box.contains(t.box.cx, t.box.cy)), key=lambda t: (round(t.box.cy / 12), t.box.x))
+        return " ".join(t.text for t in inside) or e.text
     above = [
         t
         for t in scene.texts

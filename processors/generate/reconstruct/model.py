@@ -216,6 +216,8 @@ def _text(raw: Mapping[str, Any], at: str, width: int, height: int) -> Text | No
 def _element(raw: Mapping[str, Any], at: str, index: int, width: int, height: int) -> Element | None:
     box = _box(raw.get("box"), f"{at}.box", width, height)
     kind = str(raw.get("kind", ""))
+    if kind == "graphic" and box is not None:  # something drawn: as large as a chart it is a picture, else an icon
+        kind = "image" if box.w >= 200 and box.h >= 80 else "icon"
     if box is None or box.w < 3 or box.h < 3 or not re.fullmatch(r"[a-z_]{1,24}", kind):
         return None
     radius = raw.get("radius")
