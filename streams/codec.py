@@ -17,7 +17,7 @@ class Codec:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self._encoders: dict[str, tuple[bytes, Callable[[Any], bytes]]] = {}
-        self._decoders: dict[tuple[type, int], Callable[[bytes], Any]] = {}
+        self._decoders: dict[tuple[type, bytes], Callable[[bytes], Any]] = {}
 
     def encode(self, topic: Topic, record: Record) -> bytes:
         """The framed value. Raises ``BadRecord`` where the record does not fit its schema."""
@@ -28,15 +28,16 @@ class Codec:
         return head + encode(record)
 
     def known_decoder(self, kind: type[Record], value: bytes | None) -> Callable[[bytes], Any] | None:
-        """The decoder for a value, None where its schema was not asked for yet. Never blocks. Raises ``BadRecord``."""
-        return self._decoders.get((kind, unframe(value)))
+        """The decoder for a value, None where it is not known yet or no wire format. Never blocks."""
+        return self._decoders.get((kind, value[:5])) if value else None
 
     def find_decoder(self, kind: type[Record], value: bytes | None) -> Callable[[bytes], Any]:
         """As :meth:`known_decoder`, asking the registry where need be. Raises ``BadRecord`` (``UnknownSchema`` among them) or ``Transient``."""
         schema_id = unframe(value)
-        decode = self._decoders.get((kind, schema_id))
+        head = frame(schema_id)
+        decode = self._decoders.get((kind, head))
         if decode is None:
-            decode = self._decoders[kind, schema_id] = decoder(kind, self.registry.text(schema_id))
+            decode = self._decoders[kind, head] = decoder(kind, self.registry.text(schema_id))
         return decode
 
     def decode(self, kind: type[Record], value: bytes | None) -> Any:

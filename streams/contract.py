@@ -18,12 +18,13 @@ import enum
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from decimal import Decimal
-from typing import Any, Protocol, TypeVar
+from functools import cache
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from schemas import ids
-from schemas.avro_codec import SCHEMA_NAMES
+from schemas.avro_codec import SCHEMA_NAMES, maker
 from schemas.names import NAME, ObjectRef
 from schemas.records import Record, RequestProgressed, Step, UsageRecorded
 from streams.failures import Refused
@@ -108,8 +109,7 @@ def problems(stage: Stage) -> list[str]:
     return [f"stage {stage.name}: {p}" for p in found]
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """Where a record came from: its own place, or the original one where it comes out of a retry tier."""
 
     topic: str
@@ -143,6 +143,14 @@ class Writer:
         return ids.derived_id(unix_ms, self.instance, self._sequence)
 
 
+@cache
+def _known(kind: type[Any]) -> tuple[str, dict[str, Any], Callable[..., Any]]:
+    """A record class's schema name, its defaults, and what makes it. Factories' defaults are made new by the class itself."""
+    defaults = {f.name: f.default for f in fields(kind) if f.default is not MISSING}
+    plain = all(f.default_factory is MISSING for f in fields(kind))
+    return SCHEMA_NAMES[kind], defaults, maker(kind) if plain else kind
+
+
 class Context:
     """A handler's hands: makes outputs with the right identity, meters, reports progress, reaches the object store."""
 
@@ -153,12 +161,9 @@ class Context:
         self._services = services
         self._ordinals: dict[str, int] = {}
         self._usage: list[UsageRecorded] = []
+        self.round: int = getattr(source, "round", 0)
         # A pure step says the time of what it came from, so that doing it again says the same; a recorded one says it once and for all.
         self.occurred_at: int = getattr(source, "occurred_at", None) or ids.id_time_ms(source.request_id)
-
-    @property
-    def round(self) -> int:
-        return int(getattr(self._source, "round", 0))
 
     def _event_id(self, kind: str, ordinal: int) -> str:
         s = self._source
@@ -168,15 +173,17 @@ class Context:
 
     def make(self, kind: type[S], **values: Any) -> S:
         """An output record of this step: identity, tenant, project, run, round and priority come from the input unless given."""
-        name = SCHEMA_NAMES[kind]
+        name, defaults, make = _known(kind)
         ordinal = self._ordinals.get(name, 0)
         self._ordinals[name] = ordinal + 1
         s = self._source
-        base: dict[str, Any] = {
-            "event_id": self._event_id(name, ordinal), "request_id": s.request_id, "tenant": s.tenant, "project": s.project,
-            "run": s.run, "round": self.round, "priority": s.priority, "occurred_at": self.occurred_at,
-        }  # fmt: skip
-        return kind(**(base | values))
+        made: S = make(
+            **defaults | {
+                "event_id": self._event_id(name, ordinal), "request_id": s.request_id, "tenant": s.tenant, "project": s.project,
+                "run": s.run, "round": self.round, "priority": s.priority, "occurred_at": self.occurred_at, "usage_events": self._usage_so_far(),
+            } | values
+        )  # fmt: skip
+        return made
 
     def meter(self, kind: str, *, quantity: float, unit: str, cost_usd: Decimal | None, call: int = 0, **values: Any) -> None:
         """Add a usage event to this step's outputs. ``cost_usd`` is None where the price is not known, never 0 for that."""
@@ -201,12 +208,21 @@ class Context:
             )
         )
 
+    def _usage_so_far(self) -> int:
+        return int(getattr(self._source, "usage_events", 0)) + len(self._usage)
+
     def finish(self, outputs: Sequence[Record]) -> list[Record]:
         """The step's outputs with its usage, each telling how many usage events the request has had so far."""
-        total = int(getattr(self._source, "usage_events", 0)) + len(self._usage)
+        total = self._usage_so_far()
         at = self.occurred_at
-        usage = [replace(u, occurred_at=at) for u in self._usage]
-        return [*usage, *(replace(o, usage_events=total, occurred_at=at) if isinstance(o, Step) else o for o in outputs)]
+
+        def told(output: Record) -> Record:
+            if not isinstance(output, Step) or (output.usage_events == total and output.occurred_at == at):
+                return output
+            return replace(output, usage_events=total, occurred_at=at)
+
+        usage = [u if u.occurred_at == at else replace(u, occurred_at=at) for u in self._usage]
+        return [*usage, *map(told, outputs)]
 
     def stamp(self) -> None:
         """Let this step's outputs say the present time: for recorded steps, which are done once."""

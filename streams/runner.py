@@ -33,6 +33,7 @@ from streams.tiers import WaitingRoom
 from streams.topics import CATALOGUE, DEAD_LETTERS, TIERS, Topic, retry_topic
 
 log = structlog.get_logger()
+_TRACE = frozenset({"traceparent", "tracestate"})
 _AFTER_CANCEL_S = 0.4
 """How long a cancelled step may clean up before it is left to itself."""
 
@@ -331,7 +332,7 @@ class StageRunner:
 
 def _trace(message: Message) -> list[tuple[str, bytes]]:
     """The W3C trace context of a record, for those that it leads to."""
-    return [(name, value) for name, value in message.headers() or () if name in ("traceparent", "tracestate")]
+    return [header for header in message.headers() or () if header[0] in _TRACE]
 
 
 def range_lost(event_id: str, actor: str, topic: str, lost: LostRange) -> AuditRecorded:

@@ -30,9 +30,10 @@ from streams.metrics import StageMetrics
 from streams.objects import ObjectStore
 from streams.producer import AckedProducer
 from streams.settings import StreamSettings
-from streams.topics import DEAD_LETTERS, TIERS, Topic, retry_topic, route
+from streams.topics import ARTIFACT_REJECTED, ARTIFACT_VALIDATED, DEAD_LETTERS, TIERS, Topic, retry_topic
 
 log = structlog.get_logger()
+_VERDICTS = frozenset({ARTIFACT_VALIDATED.name, ARTIFACT_REJECTED.name})
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 
 
@@ -100,6 +101,7 @@ class Steps:
         self.stage, self.shared, self.metrics = stage, shared, metrics
         self._inputs = {t.name: t for t in stage.reads}
         self._writes = frozenset(t.name for t in stage.writes)
+        self._recorded = stage.is_recorded
         self._names = Names()
         self._hold = hold
         """For in-place retry: a context manager over a window, during which its partition is not fetched."""
@@ -110,7 +112,14 @@ class Steps:
             record: Any = None
             try:
                 # 1. Bytes to a record whose names and ids are what they should be.
-                topic, record = await self._decode(message, delivery)
+                topic = self._inputs.get(delivery.topic)
+                if topic is None or topic.record is None:
+                    raise Refused("bad_origin", f"a record of {delivery.topic[:200]!r} has no business in stage {self.stage.name}")
+                value = message.value()
+                decode = self.shared.codec.known_decoder(topic.record, value)
+                if decode is None:  # a schema not seen yet: the registry is asked, but not in the loop's time
+                    decode = await asyncio.to_thread(self.shared.codec.find_decoder, topic.record, value)
+                record = decode(value)
                 self._check(record)
                 return await self._take(topic, record, message, delivery)
             except Exception as error:
@@ -125,7 +134,7 @@ class Steps:
                 self.metrics.count("retried")
                 with self._hold(window):
                     await asyncio.sleep(delay)
-                delivery = Delivery(delivery.topic, delivery.partition, delivery.offset, delivery.timestamp, delivery.tries + 1)
+                delivery = delivery._replace(tries=delivery.tries + 1)
 
     async def _take(self, topic: Topic, record: Any, message: Message, delivery: Delivery) -> Outcome:
         shared, stage = self.shared, self.stage
@@ -134,30 +143,59 @@ class Steps:
         if topic.entry:
             await asyncio.to_thread(steps.register, shared.objects, topic, record, message.value() or b"", delivery.timestamp)
         # 3. What this step published before is published again, not done again.
-        if stage.is_recorded:
+        if self._recorded:
             known = await asyncio.to_thread(steps.recorded, shared.objects, shared.codec, record, stage.name, context.round)
             if known is not None:
                 return Outcome(known, "redelivered", record)
             context.stamp()
-        # 4. The handler, within its time.
-        records = await self._handle(record, context)
+        # 4. The handler, within its time. Until it waits for the first time, which most pure handlers never do, it is a mere call.
+        handling: Any = stage.handler(record, context)
+        try:
+            try:
+                waited = handling.send(None)
+            except StopIteration as end:
+                produced: Sequence[Record] = end.value
+            else:
+                produced = await self._within_its_time(handling, waited)
+        except Rejected as rejection:
+            produced = [self._rejected(context, rejection)]
+        if self._recorded:
+            context.stamp()  # the time the step ended, said once
         # 5. A verdict is claimed for its request, and a recorded step's outputs are written, before anyone can see them.
-        outputs = await self._settle(records)
-        if stage.is_recorded:
+        records = context.finish(produced)
+        outputs = steps.encode(shared.codec, records)
+        for output in outputs:
+            if output.topic not in self._writes:
+                raise Refused("undeclared_output", f"stage {stage.name} wrote to {output.topic}, which it does not declare")
+            if output.topic in _VERDICTS:
+                outputs = await asyncio.to_thread(steps.settle_verdict, shared.objects, shared.codec, records, outputs)
+                break
+        if self._recorded:
             outputs = await asyncio.to_thread(
                 steps.record, shared.objects, record, stage.name, context.round, outputs, shared.settings.code_version
             )
         return Outcome(outputs, "handled", record)
 
-    async def _decode(self, message: Message, delivery: Delivery) -> tuple[Topic, Any]:
-        topic = self._inputs.get(delivery.topic)
-        if topic is None or topic.record is None:
-            raise Refused("bad_origin", f"a record of {delivery.topic[:200]!r} has no business in stage {self.stage.name}")
-        value = message.value()
-        decode = self.shared.codec.known_decoder(topic.record, value)
-        if decode is None:  # a schema not seen yet: the registry is asked, but not in the loop's time
-            decode = await asyncio.to_thread(self.shared.codec.find_decoder, topic.record, value)
-        return topic, decode(value)
+    async def _within_its_time(self, handling: Any, waited: Any) -> Sequence[Record]:
+        limit = asyncio.timeout(self.stage.time_limit_s)
+        try:
+            async with limit:
+                produced: Sequence[Record] = await resume(handling, waited)
+                return produced
+        except TimeoutError as error:
+            if limit.expired():
+                raise TimeoutError(f"{self.stage.name} took longer than its limit of {self.stage.time_limit_s:g} s") from error
+            raise
+
+    def _rejected(self, context: Context, rejection: Rejected) -> Verdict:
+        return context.make(
+            Verdict,
+            state="rejected",
+            stage=self.stage.name,
+            reason=rejection.reason,
+            message=str(rejection)[:2000],
+            retry_after_s=rejection.retry_after_s,
+        )
 
     def _check(self, record: Any) -> None:
         try:
@@ -165,49 +203,6 @@ class Steps:
         except (BadName, ids.BadId) as error:
             # A record under such a name has no place where a verdict could be claimed, nor a tenant to tell.
             raise Refused("bad_name" if isinstance(error, BadName) else "bad_id", str(error), ends_request=False) from error
-
-    async def _handle(self, record: Any, context: Context) -> list[Record]:
-        stage = self.stage
-        try:
-            produced = await self._within_its_time(record, context)
-        except Rejected as rejection:
-            produced = [
-                context.make(
-                    Verdict,
-                    state="rejected",
-                    stage=stage.name,
-                    reason=rejection.reason,
-                    message=str(rejection)[:2000],
-                    retry_after_s=rejection.retry_after_s,
-                )
-            ]
-        records = context.finish(produced)
-        for written in records:
-            if (name := route(written).name) not in self._writes:
-                raise Refused("undeclared_output", f"stage {stage.name} wrote to {name}, which it does not declare")
-        return records
-
-    async def _within_its_time(self, record: Any, context: Context) -> Sequence[Record]:
-        handling: Any = self.stage.handler(record, context)
-        try:
-            waited = handling.send(None)  # until it waits for the first time, which most pure handlers never do
-        except StopIteration as end:
-            produced: Sequence[Record] = end.value
-            return produced
-        limit = asyncio.timeout(self.stage.time_limit_s)
-        try:
-            async with limit:
-                return await resume(handling, waited)
-        except TimeoutError as error:
-            if limit.expired():
-                raise TimeoutError(f"{self.stage.name} took longer than its limit of {self.stage.time_limit_s:g} s") from error
-            raise
-
-    async def _settle(self, records: Sequence[Record]) -> list[steps.Output]:
-        outputs = steps.encode(self.shared.codec, records)
-        if any(isinstance(r, Verdict) for r in records):
-            outputs = await asyncio.to_thread(steps.settle_verdict, self.shared.objects, self.shared.codec, records, outputs)
-        return outputs
 
     # ---- failure ---------------------------------------------------------------------------------------------------------
 
@@ -248,7 +243,10 @@ class Steps:
                     )
                 ]
             )
-        return Outcome(await self._settle(records), "dead", record)
+        outputs = steps.encode(shared.codec, records)
+        if len(records) > 1:
+            outputs = await asyncio.to_thread(steps.settle_verdict, shared.objects, shared.codec, records, outputs)
+        return Outcome(outputs, "dead", record)
 
     def _fitting(self, letter: DeadLetter) -> DeadLetter:
         """The letter, without its value or even its headers where not even ``dead.letters`` would take it."""

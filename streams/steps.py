@@ -15,8 +15,8 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -33,8 +33,7 @@ OLDEST_MS = 7 * 86_400_000
 AHEAD_MS = 5 * 60_000
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """A record ready to publish: exactly these bytes, however often."""
 
     topic: str

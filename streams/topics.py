@@ -90,23 +90,26 @@ _BY_RECORD = {t.record: t for t in CATALOGUE.values() if t.record and t.record n
 
 def route(record: Record) -> Topic:
     """The topic a record belongs in: by its type, a verdict by its state, a generation request by its priority."""
+    topic = _BY_RECORD.get(type(record))
+    if topic is not None:
+        return topic
     if isinstance(record, records.Verdict):
         return ARTIFACT_VALIDATED if record.state == "validated" else ARTIFACT_REJECTED
-    if isinstance(record, records.GenerationRequested):
-        return GENERATION_REQUESTED[record.priority]
-    return _BY_RECORD[type(record)]
+    assert isinstance(record, records.GenerationRequested)
+    return GENERATION_REQUESTED[record.priority]
+
+
+_KEY_FIELDS = {
+    records.UsageRecorded: "tenant",
+    records.MetricsRecorded: "stage",
+    records.AnomalyRaised: "subject",
+    records.AuditRecorded: "actor",
+}
 
 
 def key_of(record: Record) -> bytes | None:
     """The Kafka key that the catalogue promises for a record."""
-    if isinstance(record, records.DeadLetter):
+    if type(record) is records.DeadLetter:
         return record.key
-    if isinstance(record, records.UsageRecorded):
-        return record.tenant.encode()
-    if isinstance(record, records.MetricsRecorded):
-        return record.stage.encode()
-    if isinstance(record, records.AnomalyRaised):
-        return record.subject.encode()
-    if isinstance(record, records.AuditRecorded):
-        return record.actor.encode()
-    return record.request_id.encode()
+    key: str = getattr(record, _KEY_FIELDS.get(type(record), "request_id"))
+    return key.encode()

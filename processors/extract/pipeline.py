@@ -141,7 +141,7 @@ def _read(settled: Settled, dy: int, number: int, reader: Reader, identities: Id
 
 def _document(facts: VideoFacts, decoder: Decoder, watcher: Watcher, entries: list[_Entry], done: list[acting.Action]) -> dict[str, Any]:
     screens = [_screen(e) for e in entries]
-    actions = [_action(a, entries) for a in done]
+    actions = [_action(a, entries) for a in _with_consequences(done, entries)]
     duration = watcher.seen.duration
     damaged = decoder.damaged or (facts.duration_s > 0 and duration < 0.9 * facts.duration_s - 1)
     return {
@@ -160,6 +160,33 @@ def _document(facts: VideoFacts, decoder: Decoder, watcher: Watcher, entries: li
         "transitions": _transitions(actions),
         "tokens": _tokens(entries),
     }
+
+
+def _with_consequences(done: list[acting.Action], entries: list[_Entry]) -> list[acting.Action]:
+    """The actions, and what can be seen to follow from them: a page change (navigate), and the key that must have led to one after typing."""
+    out = list(done)
+    for n, a in enumerate(done):
+        if a.kind not in ("click", "type"):
+            continue
+        limit = done[n + 1].t if n + 1 < len(done) else float("inf")
+        before = _before(entries, a.t if a.kind == "click" else a.end + 0.2)
+        after = next(
+            (e for e in entries if e.settled_start >= a.t and e.settled_start < limit and before is not None and e.screen != before.screen),
+            None,
+        )
+        if before is None or after is None:
+            continue
+        t = round(
+            max(
+                a.end if a.kind == "type" else a.t,
+                min(after.settled_start - 0.05, before.settled_end if a.kind == "type" else after.settled_start),
+            ),
+            3,
+        )
+        if a.kind == "type":
+            out.append(acting.Action(t, "key", t, a.x, a.y, text="Enter", confidence=0.5))
+        out.append(acting.Action(round(max(t, a.t + 0.01), 3), "navigate", after.settled_start, confidence=0.8))
+    return sorted(out, key=lambda a: (a.t, a.kind == "navigate"))
 
 
 def _screen(e: _Entry) -> dict[str, Any]:
@@ -241,7 +268,7 @@ def _action(a: acting.Action, entries: list[_Entry]) -> dict[str, Any]:
 
 def _before(entries: list[_Entry], t: float) -> _Entry | None:
     """The last screen that had settled when the action began."""
-    earlier = [e for e in entries if e.settled_start <= t + 0.05]
+    earlier = [e for e in entries if e.settled_start <= t + 0.005]
     return earlier[-1] if earlier else (entries[0] if entries else None)
 
 
@@ -262,7 +289,7 @@ def _transitions(actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {"from": a["before"], "to": a["after"], "action": i}
         for i, a in enumerate(actions)
-        if a["before"] and a["after"] and a["before"] != a["after"]
+        if a["kind"] != "navigate" and a["before"] and a["after"] and a["before"] != a["after"]
     ]
 
 

@@ -18,12 +18,18 @@ from processors.extract.change import BLOCK, Gate, clear, components
 from processors.extract.detect import detect
 from processors.extract.geometry import Box, area, grown, overlap, union
 from processors.extract.models import DETECTOR, RECOGNISER, Network
+from processors.extract.pixels import peak
 from processors.extract.recognise import Reading, Recogniser
 from processors.extract.watch import Settled
 
 REMEMBERED = 12  # screens kept as references
+MARGIN = 0.22  # of the ink's height: what the recogniser sees about it
+SHAPES, PER_SHAPE = 3000, 6  # lines remembered: sizes, and of each the latest
 PAD = 12  # pixels about a dirty region that the detector sees too
 WHOLE = 0.55  # dirty part of the picture from which all of it is read afresh
+EMPTY = 40  # rows without ink that part what is looked at
+TALL = 420  # rows from which a rectangle is cut in parts
+OVERLAP = 32  # rows by which such parts reach into one another: a line of text is whole in one of them
 INK = 24  # grey levels between neighbouring pixels that make an edge of a letter
 
 
@@ -47,6 +53,7 @@ class ReadStats:
     dirty_rectangles: int = 0
     lines_read: int = 0
     lines_reused: int = 0
+    lines_remembered: int = 0
 
 
 @dataclass
@@ -65,6 +72,7 @@ class Reader:
     pool: ThreadPoolExecutor
     min_confidence: float
     stats: ReadStats = field(default_factory=ReadStats)
+    _lines: dict[tuple[int, ...], deque[tuple[np.ndarray, Reading]]] = field(default_factory=dict)
     _pages: deque[_Page] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
     def read(self, screen: Settled, dy: int = 0) -> list[Line]:
@@ -80,12 +88,19 @@ class Reader:
             if sum(area(r) for r in rectangles) > WHOLE * width * height:
                 rectangles = [(0, 0, width, height)]
             kept = [line for line in page.lines if not any(overlap(line.box, r) for r in rectangles)]
-        self.stats.dirty_rectangles += len(rectangles)
+        looked_at = bands(rectangles, screen.luma)
+        self.stats.dirty_rectangles += len(looked_at)
         self.stats.lines_reused += len(kept)
-        found = [box for boxes in self.pool.map(lambda r: self._detect(screen.image, r), rectangles) for box in boxes]
-        readings = self.pool.map(lambda b: self._recognise(screen.image, b), sorted(found, key=lambda b: -b[2]))
-        fresh = [Line(box, reading) for box, reading in zip(sorted(found, key=lambda b: -b[2]), readings, strict=True)]
-        self.stats.lines_read += len(fresh)
+        found = [box for boxes in self.pool.map(lambda b: self._detect(screen.image, b), looked_at) for box in boxes]
+        boxes = sorted({_snapped(screen.image, b) for b in found}, key=lambda b: (-b[2], b))
+        known = {b: self._remembered(_cut(screen.image, b)) for b in boxes}
+        new = [b for b in boxes if known[b] is None]
+        for box, reading in zip(new, self.pool.map(lambda b: self.recogniser.read(_cut(screen.image, b)), new), strict=True):
+            known[box] = reading
+            self._remember(_cut(screen.image, box), reading)
+        fresh = [Line(box, found_reading) for box in boxes if (found_reading := known[box]) is not None]
+        self.stats.lines_read += len(new)
+        self.stats.lines_remembered += len(boxes) - len(new)
         lines = sorted(kept + [line for line in fresh if self._kept(line)], key=lambda line: (line.box[1], line.box[0], line.text))
         self._pages.append(_Page(screen.luma, screen.hidden, lines))
         return lines
@@ -93,14 +108,23 @@ class Reader:
     def _kept(self, line: Line) -> bool:
         return bool(line.text.strip()) and line.reading.confidence >= self.min_confidence
 
-    def _detect(self, image: np.ndarray, rectangle: Box) -> list[Box]:
-        x, y, w, h = rectangle
+    def _detect(self, image: np.ndarray, band: Band) -> list[Box]:
+        x, y, w, h = band.box
         found = detect(self.detector, image[y : y + h, x : x + w])
-        return [(f.box[0] + x, f.box[1] + y, f.box[2], f.box[3]) for f in found]
+        boxes = [(f.box[0] + x, f.box[1] + y, f.box[2], f.box[3]) for f in found]
+        return [b for b in boxes if band.top <= b[1] + b[3] / 2 < band.bottom]
 
-    def _recognise(self, image: np.ndarray, box: Box) -> Reading:
-        x, y, w, h = box
-        return self.recogniser.read(image[y : y + h, x : x + w])
+    def _remembered(self, cut: np.ndarray) -> Reading | None:
+        """What a line was read as that looked like this one to the pixel, the codec's noise apart."""
+        for before, reading in self._lines.get(cut.shape[:2], ()):
+            if _same_ink(before, cut):
+                return reading
+        return None
+
+    def _remember(self, cut: np.ndarray, reading: Reading) -> None:
+        if len(self._lines) > SHAPES:
+            self._lines.pop(next(iter(self._lines)))
+        self._lines.setdefault(cut.shape[:2], deque(maxlen=PER_SHAPE)).appendleft((cut.copy(), reading))
 
     def _reference(self, screen: Settled, dy: int) -> tuple[_Page | None, np.ndarray]:
         """The page read lately that is most like this one, and in which blocks they differ."""
@@ -128,6 +152,34 @@ def open_reader(device: str, folder: object, pool: ThreadPoolExecutor, min_confi
 
     where = Path(str(folder)) if folder is not None else None
     return Reader(open_network(DETECTOR, device, where), Recogniser(open_network(RECOGNISER, device, where)), pool, min_confidence)
+
+
+def _cut(image: np.ndarray, box: Box) -> np.ndarray:
+    x, y, w, h = box
+    return image[y : y + h, x : x + w]
+
+
+def _snapped(image: np.ndarray, box: Box) -> Box:
+    """A detected box drawn in, or out, to the ink in it: the detector's boxes differ by a pixel or two from time to time."""
+    height, width = image.shape[:2]
+    x, y, _, _ = box
+    part = _cut(image, box)
+    ground = np.median(part.reshape(-1, 3), axis=0).astype(np.uint8)
+    distance = peak(cv2.absdiff(part, np.broadcast_to(ground, part.shape).copy()))
+    strong = distance > max(16.0, 0.25 * float(distance.max()))
+    rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
+    if rows.size < 4 or columns.size < 2:
+        return box
+    ink = (x + int(columns[0]), y + int(rows[0]), int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
+    return grown(ink, max(2, round(MARGIN * ink[3])), width, height)
+
+
+def _same_ink(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two cuts differ nowhere by more than a codec does: a letter changes some 6x6 pixels by far more."""
+    difference = cv2.absdiff(a, b)
+    if cv2.norm(difference, cv2.NORM_INF) < 24:
+        return True
+    return float(cv2.blur(peak(difference), (6, 6)).max()) < 14
 
 
 def _dirty(page: _Page, screen: Settled) -> np.ndarray:
@@ -189,6 +241,45 @@ def _with_lines(rectangles: list[Box], lines: list[Line], width: int, height: in
         if boxes == rectangles:
             return boxes
         rectangles = boxes
+
+
+@dataclass(frozen=True)
+class Band:
+    """A part of the picture to look at. What is found there counts if its middle lies from row ``top`` to before ``bottom``."""
+
+    box: Box
+    top: float
+    bottom: float
+
+
+def bands(rectangles: list[Box], luma: np.ndarray) -> list[Band]:
+    """The rectangles without their empty parts, the tall ones in two overlapping halves: what is blank need not be looked at, and parts can be looked
+    at side by side. It depends on the picture alone how they are cut.
+    """
+    height, width = luma.shape
+    edges = cv2.morphologyEx(luma, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)) > INK
+    out: list[Band] = []
+    todo = list(rectangles)
+    while todo:
+        x, y, w, h = todo.pop()
+        part = edges[y : y + h, x : x + w]
+        rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+        if not rows.size:
+            continue
+        breaks = np.flatnonzero(np.diff(rows) > EMPTY)
+        if breaks.size:
+            starts, ends = [0, *(breaks + 1)], [*breaks, rows.size - 1]
+            todo.extend((x, y + int(rows[a]), w, int(rows[b] - rows[a]) + 1) for a, b in zip(starts, ends, strict=True))
+            continue
+        top, left, high, wide = y + int(rows[0]), x + int(columns[0]), int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
+        box = grown((left, top, wide, high), PAD, width, height)
+        parts = -(-box[3] // TALL)
+        for n in range(parts):
+            upper, lower = box[1] + n * box[3] / parts, box[1] + (n + 1) * box[3] / parts
+            first, last = max(box[1], round(upper) - OVERLAP), min(box[1] + box[3], round(lower) + OVERLAP)
+            above, below = (-1.0 if n == 0 else upper), (float(height + 1) if n == parts - 1 else lower)
+            out.append(Band((box[0], first, box[2], last - first), above, below))
+    return sorted(out, key=lambda b: (b.box[1], b.box[0]))
 
 
 def merged(boxes: list[Box]) -> list[Box]:

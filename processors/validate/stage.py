@@ -70,26 +70,8 @@ class ValidateStage:
             bodies = await asyncio.gather(*(context.get(uri) for uri in uris.values()))
             frames = dict(zip(uris, bodies, strict=True))
         found = await self._validator.validate(files, features=features, keyframes=frames, tenant=record.tenant, progress=context.progress)
-        report = {
-            "state": found.state,
-            "reason": found.reason,
-            "message": found.message,
-            "scores": found.scores,
-            "findings": [
-                {
-                    "gate": f.gate,
-                    "rule": f.rule,
-                    "severity": f.severity,
-                    "message": f.message,
-                    "file": f.file,
-                    "line": f.line,
-                    "evidence": f.evidence,
-                }
-                for f in found.findings
-            ],
-        }
         html_uri, json_uri = await asyncio.gather(
-            context.put(found.report_html), context.put(json.dumps(report, sort_keys=True, ensure_ascii=False).encode())
+            context.put(found.report_html), context.put(json.dumps(found.report(), sort_keys=True, ensure_ascii=False).encode())
         )
         version = 0
         if found.state == "validated":

@@ -15,6 +15,7 @@ import numpy as np
 from .lines import cut_lines
 from .model import Box, Element, Text
 from .mosaic import Sheet
+from .pages import in_field
 from .paint import Panel, panels
 from .pixels import distance, hexadecimal, ink, part, prevailing
 
@@ -52,7 +53,9 @@ def dress(sheet: Sheet) -> Scene:
     values: dict[str, Text] = {}
     free_lines = []
     for t in sorted(sheet.texts, key=lambda t: (t.box.y, t.box.x, t.text)):
-        field = next((e for e in fields if e.box.contains(t.box.cx, t.box.cy) and t.box.h < 1.2 * e.box.h), None)
+        field = in_field(t.box, fields)
+        if field is not None and t.box.h >= 1.2 * field.box.h:
+            field = None
         if field is not None:
             values.setdefault(field.id, _text(t, sheet))
         elif not any(e.box.contains(t.box.cx, t.box.cy) for e in closed):

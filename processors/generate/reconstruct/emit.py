@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 
 from .css import Stylesheet, px
 from .dress import Scene
-from .grid import Grid, cell_box, find_grid
 from .jsx import Code, El, literal
-from .layout import Node, Region, cut
+from .layout import Node, Region
 from .model import Box, Element, Text
 from .paint import Panel
-from .typography import Typography, height_em
+from .typography import Typography
 
 Decls = dict[str, str]
 INTERACTIVE = {"button", "link", "input", "checkbox", "radio", "select"}
@@ -37,11 +36,9 @@ class Context:
     heading_level: Callable[[Node], int]
     band: Callable[[Box], str | None]
     """The prevailing colour of a part of the page, from the palette; None without a picture."""
+    table: Callable[[Node, Decls, Context], El]
+    """Emits a table."""
     clicked_texts: dict[Box, str] = field(default_factory=dict)
-    uses: set[str] = field(default_factory=set)
-    """Names of the flow module that the component needs."""
-    assets: set[str] = field(default_factory=set)
-    tables: list[object] = field(default_factory=list)
 
 
 def emit_page(root: Node, ctx: Context) -> El:
@@ -92,14 +89,14 @@ def _is_written(node: Node) -> bool:
 def emit(node: Node, place: Decls, ctx: Context, inline: bool) -> El:
     thing = node.payload
     if thing is None:
-        decls = {**_flex(node), **place}
+        decls = {**flex(node), **place}
         return El("span" if inline else "div", {"className": ctx.sheet.add(_role(node), decls)}, children_of(node, node.box, ctx, inline))
     if isinstance(thing, Text):
         return _line(thing, place, ctx)
     if isinstance(thing, Region):
         return _region(node, thing, place, ctx)
     if isinstance(thing, Panel):
-        decls = {**_flex(node), **place, **_box(node.box), **_surface(thing.color, thing.border, thing.radius, ctx)}
+        decls = {**flex(node), **place, **size(node.box), **_surface(thing.color, thing.border, thing.radius, ctx)}
         area = _inside(node.box, thing.border)
         return El("span" if inline else "div", {"className": ctx.sheet.add("panel", decls)}, children_of(node, area, ctx, inline))
     return _element(node, thing, place, ctx, inline)
@@ -108,7 +105,7 @@ def emit(node: Node, place: Decls, ctx: Context, inline: bool) -> El:
 def _region(node: Node, region: Region, place: Decls, ctx: Context) -> El:
     """What stays while the page scrolls; it lies above what passes under it."""
     stays = {"position": "sticky", "top": px(node.box.y), "z-index": "2", "background": ctx.sheet.color(region.color)}
-    decls = {**_flex(node), **place, **stays, "width": px(node.box.w)}
+    decls = {**flex(node), **place, **stays, "width": px(node.box.w)}
     if region.side == "bar":
         decls["height"] = px(node.box.h)
     tag = "header" if region.side == "bar" else "aside"
@@ -119,7 +116,7 @@ def _role(node: Node) -> str:
     return {"row": "row", "column": "stack", "pile": "pile"}[node.direction]
 
 
-def _flex(node: Node) -> Decls:
+def flex(node: Node) -> Decls:
     if node.direction == "pile":
         return {"display": "grid", "align-items": "start", "justify-items": "start"}
     decls = {"display": "flex", "align-items": "flex-start"}
@@ -128,7 +125,7 @@ def _flex(node: Node) -> Decls:
     return decls
 
 
-def _box(box: Box) -> Decls:
+def size(box: Box) -> Decls:
     return {"width": px(box.w), "height": px(box.h)}
 
 
@@ -173,7 +170,6 @@ def _line(text: Text, place: Decls, ctx: Context) -> El:
 def _click(key: str, ctx: Context) -> dict[str, str | Code | None]:
     if key not in ctx.stepped:
         return {}
-    ctx.uses.add("useFlow")
     return {"data-control": key, "onClick": Code(f"click({literal(key)})")}
 
 
@@ -181,8 +177,7 @@ def _element(node: Node, e: Element, place: Decls, ctx: Context, inline: bool) -
     if e.kind == "image":
         return _image(e, place, ctx)
     if e.kind in {"checkbox", "radio"}:
-        ctx.uses.add("Check")
-        decls = {**place, **_box(e.box)}
+        decls = {**place, **size(e.box)}
         return El(
             "Check",
             {
@@ -196,95 +191,32 @@ def _element(node: Node, e: Element, place: Decls, ctx: Context, inline: bool) -
     if e.kind in {"input", "select"}:
         return _field(e, place, ctx)
     if e.kind == "table":
-        return emit_table(node, place, ctx)
+        return ctx.table(node, place, ctx)
     if e.kind == "icon":
         return _icon(e, place, ctx)
     return _holder(node, e, place, ctx, inline)
 
 
-def emit_table(node: Node, place: Decls, ctx: Context) -> El:
-    """A real table where a grid can be found in it."""
-    grid = find_grid(node)
-    table = El("table", {"className": ctx.sheet.add("table", {**place, "width": px(node.box.w)})})
-    if grid is None:
-        table.attrs = {"className": ctx.sheet.add("table", {**place, **_box(node.box)})}
-        laid = Node(node.box, None, "column", cut(node.children) if node.children else [])
-        table.children = [El("tbody", {}, [El("tr", {}, [El("td", {}, children_of(laid, node.box, ctx, inline=False))])])]
-        return table
-    widths = [b - a for a, b in zip(grid.columns, grid.columns[1:], strict=False)]
-    table.children.append(El("colgroup", {}, [El("col", {"className": ctx.sheet.add("column", {"width": px(w)})}) for w in widths]))
-    rows = [_table_row(grid, r, node, ctx) for r in range(len(grid.cells))]
-    if grid.header:
-        table.children.append(El("thead", {}, [rows[0]]))
-    body = rows[1:] if grid.header else rows
-    table.children.append(El("tbody", {}, list(body)))
-    return table
-
-
-def _table_row(grid: Grid, r: int, node: Node, ctx: Context) -> El:
-    decls = {"height": px(grid.rows[r + 1] - grid.rows[r])}
-    ground = ctx.band(Box(node.box.x, grid.rows[r], node.box.w, grid.rows[r + 1] - grid.rows[r]))
-    if ground is not None and ground != ctx.scene.ground:
-        decls["background"] = ctx.sheet.color(ground)
-    tag = "th" if grid.header and r == 0 else "td"
-    row = El("tr", {"className": ctx.sheet.add("line", decls)})
-    for c, items in enumerate(grid.cells[r]):
-        if grid.spans[r] and c:
-            break
-        row.children.append(_cell(tag, items, cell_box(grid, r, c), len(grid.columns) - 1 if grid.spans[r] else 1, ctx))
-    return row
-
-
-def _cell(tag: str, items: list[Node], box: Box, span: int, ctx: Context) -> El:
-    attrs: dict[str, str | Code | None] = {}
-    if tag == "th":
-        attrs["scope"] = "col"
-    if span > 1:
-        attrs["colSpan"] = Code(str(span))
-    lone = items[0].payload if len(items) == 1 and not items[0].children else None
-    if isinstance(lone, Text) and lone.box not in ctx.clicked_texts:
-        decls = type_of(lone, ctx) | _cell_place(lone.box, box)
-        return El(tag, {**attrs, "className": ctx.sheet.add("cell", decls)}, [lone.text])
-    if not items:
-        return El(tag, attrs)
-    laid = cut(items)
-    holder = Node(box, None, "column", laid)
-    # A flex box of its own, since what is inline in a cell would add the room of a line's descenders.
-    stack = El("div", {"className": ctx.sheet.add("stack", _flex(holder))}, children_of(holder, box, ctx, inline=False))
-    return El(tag, {**attrs, "className": ctx.sheet.add("cell", {"vertical-align": "top"})}, [stack])
-
-
-def _cell_place(inner: Box, outer: Box) -> Decls:
-    """Where a line stands in its cell: in the middle of its height if it is about there, else at its distance from the top."""
-    decls = {"padding": f"0 0 0 {px(max(0, inner.x - outer.x))}", "line-height": px(inner.h)}
-    off = inner.cy - outer.cy
-    if abs(off) > 1.5:
-        decls |= {"vertical-align": "top", "padding": f"{px(max(0, inner.y - outer.y))} 0 0 {px(max(0, inner.x - outer.x))}"}
-    return decls
-
-
 def _image(e: Element, place: Decls, ctx: Context) -> El:
-    decls = {**place, **_box(e.box), "display": "block"}
+    decls = {**place, **size(e.box), "display": "block"}
     source = ctx.picture(e, False)
     if source is None:
         return El("div", {"className": ctx.sheet.add("picture", decls), "role": "img", "aria-label": e.text or "Picture"})
-    ctx.assets.add(source)
     return El("img", {"className": ctx.sheet.add("picture", decls), "src": Code(source), "alt": e.text or "Picture"})
 
 
 def _icon(e: Element, place: Decls, ctx: Context) -> El:
-    decls = {**place, **_box(e.box), "display": "block", "background-repeat": "no-repeat"}
+    decls = {**place, **size(e.box), "display": "block", "background-repeat": "no-repeat"}
     source = ctx.picture(e, True)
     attrs: dict[str, str | Code | None] = {"className": ctx.sheet.add("icon", decls), "aria-hidden": Code("true")}
     if source is not None:
-        ctx.assets.add(source)
         attrs["style"] = Code(f"{{ backgroundImage: `url(${{{source}}})` }}")
     return El("span", attrs)
 
 
 def _field(e: Element, place: Decls, ctx: Context) -> El:
     shown = ctx.scene.values.get(e.id)
-    decls = {**place, **_box(e.box), **_surface(e.background, e.border, e.radius, ctx)}
+    decls = {**place, **size(e.box), **_surface(e.background, e.border, e.radius, ctx)}
     multiline = e.kind == "input" and e.box.h >= 64
     if shown is not None:
         decls |= type_of(shown, ctx)
@@ -303,10 +235,8 @@ def _field(e: Element, place: Decls, ctx: Context) -> El:
     attrs: dict[str, str | Code | None] = {"name": ctx.keys[e.id], "label": label, "className": ctx.sheet.add("field", decls)}
     value = shown.text if shown is not None else e.text
     if e.kind == "select":
-        ctx.uses.add("Choice")
         options = list(dict.fromkeys([value, *ctx.options.get(e.id, [])]))
         return El("Choice", {**attrs, "options": Code("[" + ", ".join(literal(o) for o in options) + "]")})
-    ctx.uses.add("Field")
     is_placeholder = e.placeholder is not None and (not value or value == e.placeholder)
     attrs["initial"] = "" if is_placeholder else value
     if e.placeholder is not None:
@@ -327,7 +257,7 @@ def _holder(node: Node, e: Element, place: Decls, ctx: Context, inline: bool) ->
     tag = {"button": "button", "link": "a"}.get(e.kind, "span" if inline else "div")
     if e.kind == "heading":
         tag = "span" if inline else f"h{ctx.heading_level(node)}"
-    decls = {**place, **_box(e.box), **_surface(e.background, e.border, e.radius, ctx)}
+    decls = {**place, **size(e.box), **_surface(e.background, e.border, e.radius, ctx)}
     lone = node.children[0].payload if len(node.children) == 1 and not node.children[0].children else None
     area = _inside(e.box, e.border)
     content: list[El | str | Code]
@@ -335,7 +265,7 @@ def _holder(node: Node, e: Element, place: Decls, ctx: Context, inline: bool) ->
         decls |= type_of(lone, ctx) | _aligned(lone.box, area)
         content = [lone.text]
     else:
-        decls |= _flex(node)
+        decls |= flex(node)
         content = children_of(node, area, ctx, inline or e.kind in _PHRASING)
     if nested or (inline and e.kind == "button"):
         # A control inside a control is no valid HTML; the outer one stays operable as what it is.
@@ -349,7 +279,6 @@ def _holder(node: Node, e: Element, place: Decls, ctx: Context, inline: bool) ->
     if not node.children and e.kind in {"button", "link"}:
         source = ctx.picture(e, True)
         if source is not None:
-            ctx.assets.add(source)
             decls.pop("border", None)
             decls["background-repeat"] = "no-repeat"
             attrs["style"] = Code(f"{{ backgroundImage: `url(${{{source}}})` }}")
@@ -383,6 +312,3 @@ def lines_of(node: Node) -> Sequence[Text]:
     for c in node.children:
         out += [c.payload] if isinstance(c.payload, Text) else lines_of(c)
     return out
-
-
-__all__ = ["Context", "children_of", "emit", "emit_page", "height_em", "lines_of", "type_of"]

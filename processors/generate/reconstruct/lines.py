@@ -49,10 +49,14 @@ def _cut(text: Text, picture: Image) -> list[Text]:
         group = groups[-1]
         long = [w for w in group if len(w.text) >= 3]
         apart = b.box.x - a.box.right > _GAP * usual
-        other_color = distance(a.color, b.color) > _COLOR and len(b.text) >= 2 and len(a.text) >= 2
+        # A single mark has too few pixels to tell its colour by: it goes with the word after it where that is another's.
+        last = next((w for w in reversed(group) if len(w.text) >= 2), None)
+        other_color = last is not None and len(b.text) >= 2 and distance(last.color, b.color) > _COLOR
         other_size = bool(long) and len(b.text) >= 3 and all(_ratio(median(w.sizes[k] for w in long), b.sizes[k]) > _SIZE for k in (0, 1))
         if apart or other_color or other_size:
-            groups.append([b])
+            marks = 0 if apart else len(group) - 1 - max((k for k, w in enumerate(group) if len(w.text) >= 2), default=len(group) - 1)
+            groups.append([*group[len(group) - marks :], b])
+            del group[len(group) - marks :]
         else:
             group.append(b)
     if len(groups) == 1:

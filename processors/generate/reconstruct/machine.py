@@ -14,7 +14,7 @@ from difflib import SequenceMatcher
 from .dress import Scene
 from .model import Action, Box, Element, Features, Screen, Text
 from .names import Registry
-from .pages import Step, Story, changed_lines
+from .pages import Step, Story, changed_lines, on_rim
 
 CONTROLS = {"button", "link", "input", "checkbox", "radio", "select"}
 _FIELDS = {"input", "select"}
@@ -261,7 +261,7 @@ def machine(features: Features, story: Story, scenes: list[Scene]) -> Machine:
 def shown_in(screen: Screen, box: Box) -> str:
     """What a field at this box of a screen shows."""
     element = next((e for e in screen.elements if e.kind in _FIELDS and e.box.overlap(box) > 0.5 * max(box.area, e.box.area)), None)
-    inside = [t.text for t in screen.texts if box.contains(t.box.cx, t.box.cy)]
+    inside = [t.text for t in screen.texts if box.contains(t.box.cx, t.box.cy) and not on_rim(t.box, box)]
     return " ".join(inside) or (element.text if element else "")
 
 

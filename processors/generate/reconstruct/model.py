@@ -88,6 +88,7 @@ class Text:
     font_size: float | None = None
     weight: int = 400
     family: str = "sans"
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,7 @@ def _text(raw: Mapping[str, Any], at: str, width: int, height: int) -> Text | No
         font_size=min(200.0, max(5.0, float(size))) if isinstance(size, (int, float)) and math.isfinite(size) and size > 0 else None,
         weight=700 if raw.get("weight") == 700 else 400,
         family=raw["family"] if raw.get("family") in _FAMILIES else "sans",
+        confidence=_number(raw, "confidence") or 1.0,
     )
 
 

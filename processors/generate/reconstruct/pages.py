@@ -50,7 +50,12 @@ class Story:
 
 def in_field(box: Box, elements: Sequence[Element]) -> Element | None:
     """The text field or select in whose box the centre of `box` lies."""
-    return next((e for e in elements if e.kind in FIELDS and e.box.contains(box.cx, box.cy)), None)
+    return next((e for e in elements if e.kind in FIELDS and e.box.contains(box.cx, box.cy) and not on_rim(box, e.box)), None)
+
+
+def on_rim(line: Box, field: Box) -> bool:
+    """Whether a line stands on the upper rim of a field, as a floating label does."""
+    return line.y < field.y + 1 and line.bottom < field.y + 0.45 * field.h
 
 
 def lines(screen: Screen) -> list[Text]:

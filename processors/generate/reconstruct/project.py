@@ -10,7 +10,7 @@ from typing import Any
 from ..scaffold import scaffold
 from .assets import Assets
 from .css import Stylesheet
-from .cursor import without_cursor
+from .data import data_files
 from .dress import Scene, dress, unify
 from .emit import Context, emit_page, lines_of
 from .fields import find_fields
@@ -20,11 +20,13 @@ from .machine import Machine, label_of, machine
 from .model import Box, Text, parse
 from .mosaic import assemble, share_frame
 from .names import pascal, slug, unique
+from .noise import without_cursor, without_marks
 from .pages import tell
 from .parts import codes, share, walk
 from .pixels import distance, hexadecimal, part, prevailing
 from .playwright import spec
 from .settings import ReconstructSettings
+from .tables import Tables
 from .typography import Typography
 
 _FLOW = ("Check", "Choice", "Field")
@@ -40,7 +42,7 @@ def reconstruct(
     no pictures, and only the colours that the features tell.
     """
     settings = settings or ReconstructSettings()
-    parsed = find_fields(without_cursor(parse(features, settings)), keyframes)
+    parsed = find_fields(without_marks(without_cursor(parse(features, settings))), keyframes)
     story = tell(parsed)
     sheets = [assemble(parsed, page, keyframes) for page in story.pages]
     share_frame(sheets)
@@ -55,7 +57,11 @@ def reconstruct(
         whole = Box(0, 0, scene.sheet.width, scene.sheet.height)
         roots.append(lay_out(whole, scene.texts, scene.elements, scene.panels, scene.sheet.frame, _frame_colors(scene)))
     levels = _heading_levels(roots, typography)
-    trees = [emit_page(root, _context(k, scenes, flow, sheet, typography, assets, paths, levels)) for k, root in enumerate(roots)]
+    tables = Tables()
+    trees = []
+    for k, root in enumerate(roots):
+        tables.title = titles[k]
+        trees.append(emit_page(root, _context(k, scenes, flow, sheet, typography, assets, paths, levels, tables)))
     parts = share(trees, {n.lower() for n in names})
     files = scaffold(
         titles[0],
@@ -74,7 +80,7 @@ def reconstruct(
     files["src/recording.ts"] = _recording(names, paths, titles, flow).encode()
     files["src/styles.css"] = sheet.text(_own("base.css").decode()).encode()
     files["tests/recording.spec.ts"] = spec(parsed, flow, paths).encode()
-    files.update(assets.files)
+    files |= data_files(list(tables.models.values()), {"src/data/rows.ts": _own("rows.ts")}) | assets.files
     return dict(sorted(files.items()))
 
 
@@ -100,6 +106,7 @@ def _context(
     assets: Assets,
     paths: Sequence[str],
     levels: Mapping[float, int],
+    tables: Tables,
 ) -> Context:
     scene = scenes[k]
     palette = (
@@ -134,6 +141,7 @@ def _context(
         options={e.id: options.get(flow.keys[k][e.id], []) for e in scene.elements if e.kind == "select"},
         heading_level=level,
         band=band,
+        table=tables.emit,
         clicked_texts=flow.clicked[k],
     )
 
@@ -186,14 +194,21 @@ def _component(name: str, tree: El, parts: Mapping[str, El], assets: Assets) -> 
     """The module of one component."""
     tags = {e.tag for e in walk(tree)}
     expressions = codes(tree)
-    click = any(c.startswith("click(") for c in expressions)
-    used = sorted([t for t in _FLOW if t in tags] + (["useFlow"] if click else []))
+    click = any(c.startswith("click(") or " onClick={click(" in c for c in expressions)
+    mapped = sorted({(m[1], int(m[2] or 0)) for c in expressions if (m := re.match(r"(\w+?)Rows(\d*)\.map\(", c))})
+    used = sorted([t for t in _FLOW if t in tags or any(f"<{t} " in c for c in expressions)] + (["useFlow"] if click else []))
     images = sorted({m for c in expressions for m in re.findall(r'(?<![\w"-])image\w+', c)})
     head = ['import { type ReactNode } from "react";']
     head += [f'import {i} from "{assets.path(i)}";' for i in images]
     head += [f'import {{ {", ".join(used)} }} from "../flow";'] if used else []
     head += [f'import {{ {p} }} from "../parts/{p}";' for p in sorted(tags & set(parts))]
+    if mapped:
+        head += [
+            'import { useRows } from "../data/rows";',
+            f'import {{ {", ".join(sorted({n for n, _ in mapped}))} }} from "../data/tables";',
+        ]
     body = ["  const { click } = useFlow();"] if click else []
+    body += [f"  const {n}Rows{k or ''} = useRows({n}, {k});" for n, k in mapped]
     return "\n".join([*head, "", f"export function {name}(): ReactNode {{", *body, "  return (", render(tree, 2), "  );", "}", ""])
 
 

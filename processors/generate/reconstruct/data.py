@@ -1,0 +1,68 @@
+"""The data of an application: its tables as TypeScript, and as a migration with row level security."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..compose.naming import sql_name, sql_object_name
+from ..compose.sql import PLATFORM
+from .jsx import literal
+from .tables import Model
+
+
+def data_files(models: Sequence[Model], own: dict[str, bytes]) -> dict[str, bytes]:
+    """The files of the data layer; none where the recording showed no table. `own` are its hand-written modules by path."""
+    if not models:
+        return {}
+    return {
+        **own,
+        "src/data/tables.ts": tables(models).encode(),
+        "supabase/migrations/0001_platform.sql": PLATFORM.encode(),
+        "supabase/migrations/0002_tables.sql": migration(models).encode(),
+    }
+
+
+def migration(models: Sequence[Model]) -> str:
+    """The tables as they were seen; rows belong to who wrote them. Repeatable: a second run changes nothing."""
+    return "\n".join(["-- Tables and row level security. Repeatable: a second run changes nothing.\n", *map(_table, models)])
+
+
+def _table(model: Model) -> str:
+    name = f"public.{sql_name(model.table)}"
+    columns = [
+        "row_id uuid primary key default gen_random_uuid()",
+        "owner_id uuid not null default auth.uid()",
+        "position bigint not null default 0",
+        *(f"{sql_name(c.key)} {c.type}" for c in model.columns),
+    ]
+    body = ",\n".join(f"  {c}" for c in columns)
+    policy = sql_object_name(model.table, "owner")
+    return (
+        f"create table if not exists {name} (\n{body}\n);\n"
+        f"create index if not exists {sql_object_name(model.table, 'owner_id', 'position', 'idx')} on {name} (owner_id, position);\n"
+        f"alter table {name} enable row level security;\n"
+        f"grant select, insert, update, delete on {name} to authenticated;\n"
+        f"drop policy if exists {policy} on {name};\n"
+        f"create policy {policy} on {name} for all to authenticated\n"
+        f"  using (owner_id = (select auth.uid()))\n"
+        f"  with check (owner_id = (select auth.uid()));\n"
+    )
+
+
+def tables(models: Sequence[Model]) -> str:
+    """The tables with their row types and the rows that were seen."""
+    out = ['import { type Table } from "./rows";', ""]
+    for m in models:
+        kind = m.name[0].upper() + m.name[1:] + "Row"
+        out += [f"export interface {kind} {{"]
+        out += [f"  readonly {c.key}: {'number' if c.type == 'bigint' else 'string'} | null;" for c in m.columns]
+        out += ["}", "", f"export const {m.name}: Table<{kind}> = {{", f"  name: {literal(m.table)},"]
+        out += [f"  columns: [{', '.join(literal(c.key) for c in m.columns)}],", "  moments: ["]
+        for moment in m.moments:
+            out += ["    [", *(f"      {{ {_row(m, row)} }}," for row in moment), "    ],"]
+        out += ["  ],", "};", ""]
+    return "\n".join(out)
+
+
+def _row(model: Model, row: Sequence[str]) -> str:
+    return ", ".join(f"{c.key}: {(v or 'null') if c.type == 'bigint' else literal(v)}" for c, v in zip(model.columns, row, strict=True))

@@ -1,0 +1,56 @@
+"""What was read and is no text of the page: the mouse cursor, and a drawn word mark that is read another way every time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from statistics import mean
+
+from .model import Box, Element, Features, Text
+
+_ARROW = Box(-4, -4, 26, 34)  # about the hot spot: where a cursor of usual size may reach
+_MIDDLE = Box(2, 4, 14, 18)  # about the hot spot: where its middle is
+_LARGE = 20.0  # px: font size from which on a word mark is looked for
+_SURE = 0.985  # mean confidence from which on a large line is text
+_SMALL = {"icon", "checkbox", "radio", "image", "button", "heading"}
+
+
+def without_cursor(features: Features) -> Features:
+    """The features without what can only be the cursor, on the screens about every action with a known place."""
+    screens = list(features.screens)
+    for a in features.actions:
+        if a.x is None or a.y is None:
+            continue
+        reach, middle = _ARROW.moved(a.x, a.y), _MIDDLE.moved(a.x, a.y)
+        for i in {a.before, a.after}:
+            s = screens[i]
+            texts = tuple(t for t in s.texts if not (len(t.text) <= 2 and reach.holds(t.box, 2) and middle.contains(t.box.cx, t.box.cy)))
+            elements = tuple(
+                e for e in s.elements if not (e.kind in _SMALL and reach.holds(e.box, 2) and middle.contains(e.box.cx, e.box.cy))
+            )
+            screens[i] = replace(s, texts=texts, elements=elements)
+    return replace(features, screens=tuple(screens))
+
+
+def without_marks(features: Features) -> Features:
+    """The features with word marks as icons: large lines of one place that were read in several ways, none of them surely."""
+    readings: defaultdict[tuple[int, int], list[Text]] = defaultdict(list)
+    for s in features.screens:
+        for t in s.texts:
+            if (t.font_size or t.box.h) >= _LARGE and len(t.text.split()) == 1:
+                readings[round(t.box.right / 16), round(t.box.cy / 12)].append(t)
+    drawn = {k for k, found in readings.items() if len({t.text for t in found}) > 1 and mean(t.confidence for t in found) < _SURE}
+    screens = []
+    for s in features.screens:
+        marks = [
+            t
+            for t in s.texts
+            if t in readings.get((round(t.box.right / 16), round(t.box.cy / 12)), ())
+            and (round(t.box.right / 16), round(t.box.cy / 12)) in drawn
+        ]
+        icons = tuple(Element(f"mark-{round(t.box.x)}-{round(t.box.y)}", "icon", "", t.box) for t in marks)
+        elements = tuple(
+            e for e in s.elements if not (e.kind == "heading" and any(e.box.holds(t.box) and e.box.area < 3 * t.box.area for t in marks))
+        )
+        screens.append(replace(s, texts=tuple(t for t in s.texts if t not in marks), elements=(*elements, *icons)))
+    return replace(features, screens=tuple(screens))
