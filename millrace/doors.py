@@ -11,7 +11,7 @@ from pathlib import Path
 from confluent_kafka import Producer
 
 from schemas import ids
-from schemas.names import BadName, check_name, check_priority
+from schemas.names import MAX_MEDIA_BYTES, MAX_PROMPT_BYTES, BadName, check_name, check_priority
 from schemas.records import AuditRecorded, PromptSubmitted, Record, VideoSubmitted
 from streams import steps
 from streams.admin import BrokerUnreachable
@@ -22,8 +22,6 @@ from streams.registry import Registry
 from streams.settings import StreamSettings
 from streams.topics import AUDIT_RECORDED, PROMPT_SUBMITTED, VIDEO_SUBMITTED, Topic
 
-MAX_PROMPT_BYTES = 64 << 10
-MAX_VIDEO_BYTES = 2_000_000_000
 MEDIA_TYPES = {
     ".mp4": "video/mp4",
     ".m4v": "video/mp4",
@@ -86,13 +84,17 @@ class Door:
     def video(self, path: Path, sender: Sender, idempotency_key: str | None = None) -> Accepted:
         """Hand over a recording. Raises :class:`RefusedAtDoor`; the file is only looked at by the extract stage."""
         sender.checked()
-        if not path.is_file():
-            raise RefusedAtDoor("not_found", f"{path} is not a file")
-        size = path.stat().st_size
-        if size == 0:
-            raise RefusedAtDoor("empty_file", f"{path} is empty")
-        if size > MAX_VIDEO_BYTES:
-            raise RefusedAtDoor("too_large", f"{path} has {size:,} bytes; at most {MAX_VIDEO_BYTES:,} are taken")
+        try:
+            if not path.is_file():
+                raise RefusedAtDoor("not_found", f"{path} is not a file")
+            size = path.stat().st_size
+            if size == 0:
+                raise RefusedAtDoor("empty_file", f"{path} is empty")
+            if size > MAX_MEDIA_BYTES:
+                raise RefusedAtDoor("too_large", f"{path} has {size:,} bytes; at most {MAX_MEDIA_BYTES:,} are taken")
+            path.open("rb").close()
+        except OSError as error:
+            raise RefusedAtDoor("not_readable", f"{path}: {error.strerror or error}") from error
         ref, size = put_content_file(self._objects, sender.tenant, path)
         record = VideoSubmitted(
             request_id=ids.new_id(), tenant=sender.tenant, project=sender.project, priority=sender.priority, media_uri=str(ref), media_size=size,
@@ -123,7 +125,7 @@ class Door:
             record, again = self._first_under(topic, record, key)
         value = self._codec.encode(topic, record)
         # Known from here on, so that its status can be asked before any stage has seen it.
-        steps.register(self._objects, topic, record, value, int(time.time() * 1000) if not again else ids.id_time_ms(record.request_id))
+        steps.register(self._objects, topic, record, value, int(time.time() * 1000))
         if not again or steps.verdict_of(self._objects, self._codec, record.tenant, "", record.request_id) is None:
             self._send(topic, record.request_id.encode(), value, record.request_id, record.tenant)
         return Accepted(record.request_id, again)

@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -59,6 +58,7 @@ class Variables(BaseModel):
     extract_threads: int = Field(2, ge=1, description="threads that read text, a recording")
     generate_concurrency: int = Field(2, ge=1, description="projects built at once in a worker")
     validate_concurrency: int = Field(2, ge=1, description="projects validated at once in a worker")
+    browser_per_tenant: bool = Field(False, description="validate: give each tenant a browser of its own")
     metrics_host: str = Field("127.0.0.1", description="where metrics_port listens; 0.0.0.0 in a container")
     metrics_port: int | None = Field(
         None, ge=0, le=65535, description="where a worker answers Prometheus; 0 picks a free port; unset: nowhere"
@@ -109,31 +109,38 @@ def data_folder(given: Path | None, variables: Variables) -> Path:
     return here / ".millrace"
 
 
+ADDRESSES = ("bootstrap_servers", "registry_url", "clickhouse_url", "objects_url")
+
+
 def connect(data: Path | None = None, variables: Variables | None = None) -> Settings:
-    """Settings for a running stack. Raises :class:`BadSettings` or :class:`StackNotFound`."""
+    """Settings for a running stack: the one in ``data`` if given, else the remote one that variables name, else the embedded one nearby.
+
+    Raises :class:`BadSettings`, also where variables name only a part of a stack, or :class:`StackNotFound`.
+    """
     variables = variables or read_variables()
-    addresses: dict[str, Any] = {}
+    named = {n: getattr(variables, n) for n in ADDRESSES}
+    if data is None and any(named.values()):
+        if missing := [PREFIX + n.upper() for n, value in named.items() if value is None]:
+            raise BadSettings(f"a remote stack is named in part: set {', '.join(missing)} too, or none of them")
+        return assemble(variables, named, embedded=False)
     folder = data_folder(data, variables)
-    named = ("bootstrap_servers", "registry_url", "clickhouse_url", "objects_url")
-    missing = [n for n in named if getattr(variables, n) is None]
-    if missing:
-        try:
-            addresses = json.loads((folder / "ready.json").read_text())
-        except FileNotFoundError:
-            raise StackNotFound(
-                f"no stack runs on {folder}: start one with 'millrace up --data {folder}', or name a remote one with "
-                + ", ".join(PREFIX + n.upper() for n in missing)
-            ) from None
-        addresses["objects_url"] = f"{(folder / 'objects').as_uri()}"
-    chosen = {n: getattr(variables, n) or addresses.get(n) for n in named}
-    return assemble(variables, chosen, embedded=bool(addresses))
+    try:
+        addresses = json.loads((folder / "ready.json").read_text())
+    except FileNotFoundError:
+        raise StackNotFound(
+            f"no stack runs on {folder}: start one with 'millrace up --data {folder}', or name a remote one with "
+            + ", ".join(PREFIX + n.upper() for n in ADDRESSES)
+        ) from None
+    addresses["objects_url"] = (folder / "objects").as_uri()
+    return assemble(variables, addresses, embedded=True)
 
 
 def assemble(variables: Variables, addresses: Mapping[str, str | None], *, embedded: bool) -> Settings:
     """Every layer's settings from variables and addresses. Raises :class:`BadSettings` with all that is wrong."""
     toolchain = ToolchainSettings(chromium=str(variables.chromium) if variables.chromium else None)
-    if variables.toolchain:
-        toolchain = toolchain.model_copy(update={"folder": variables.toolchain})
+    toolchain = toolchain.model_copy(
+        update={"browser_per_tenant": variables.browser_per_tenant} | ({"folder": variables.toolchain} if variables.toolchain else {})
+    )
     try:
         return Settings(
             streams=StreamSettings(

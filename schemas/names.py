@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+MAX_PROMPT_BYTES = 64 << 10
+MAX_MEDIA_BYTES = 2_000_000_000
+"""What a prompt and a recording may have; checked at the door, and again by the stage that reads them."""
 PRIORITIES = ("critical", "high", "normal", "low")
 _OBJECT = re.compile(r"object:([A-Za-z0-9][A-Za-z0-9._-]{0,63})/([0-9a-f]{64})\Z")
 

@@ -40,7 +40,7 @@ def topic_config(topic: Topic, settings: StreamSettings) -> dict[str, str]:
     config = {
         "retention.ms": str(topic.retention_ms),
         "max.message.bytes": str(largest_record(topic, settings)),
-        "cleanup.policy": "compact" if topic.compacted else "delete",
+        "cleanup.policy": "delete",
     }
     if topic.log_append_time:
         config["message.timestamp.type"] = "LogAppendTime"

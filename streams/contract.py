@@ -21,7 +21,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import MISSING, dataclass, field, fields, replace
 from decimal import Decimal
 from functools import cache
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from schemas import ids
 from schemas.avro_codec import SCHEMA_NAMES, maker
@@ -173,7 +173,7 @@ class Context:
 
     def make(self, kind: type[S], **values: Any) -> S:
         """An output record of this step: identity, tenant, project, run, round and priority come from the input unless given."""
-        name, defaults, make = _known(kind)
+        name, defaults, make = _known(cast(Any, kind))
         ordinal = self._ordinals.get(name, 0)
         self._ordinals[name] = ordinal + 1
         s = self._source

@@ -110,7 +110,7 @@ class AckedProducer:
         """Wait until all is delivered or the time is over; returns how many records were not."""
         end = self._loop.time() + timeout_s
         while self._under_way and self._loop.time() < end:
-            await asyncio.sleep(_SERVE_EVERY_S)
+            await asyncio.sleep(_SERVE_EVERY_S)  # noqa: ASYNC110: librdkafka tells by being asked
         left = self._under_way
         if self._timer:
             self._timer.cancel()

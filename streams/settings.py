@@ -28,7 +28,7 @@ class StreamSettings(BaseModel):
     linger_ms: int = Field(2, ge=0, description="How long the producer collects records for a batch")
     commit_interval_s: float = Field(0.5, gt=0)
     revoke_deadline_s: float = Field(10.0, gt=0, description="Shared by all work that must finish when partitions are taken away")
-    stop_deadline_s: float = Field(8.0, gt=0, description="How long work in flight may go on after a stop was asked for")
+    stop_deadline_s: float = Field(5.0, gt=0, description="How long work in flight may go on after a stop was asked for")
     retry_delays_s: tuple[float, float, float] = Field((5.0, 60.0, 600.0), description="What the tiers 5s, 1m and 10m wait")
     max_record_bytes: int = Field(1 << 20, description="Of a record; dead letters and retries may take ten times as much")
     code_version: str = Field("0.1.0", description="Written into dead letters and recorded outputs")

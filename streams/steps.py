@@ -67,22 +67,27 @@ def encode(codec: Codec, records: Sequence[Record]) -> list[Output]:
 
 
 def register(store: ObjectStore, topic: Topic, record: Any, value: bytes, timestamp_ms: int) -> None:
-    """Register a submission under its request id: the first one wins, the same again is a redelivery.
+    """Register a submission under its request id: the first one wins, the same again is a redelivery at any later time.
 
-    Raises :class:`~streams.failures.Refused` (``id_reused``) where the id stands for something else already, and (``id_time``) where its time
-    lies more than 7 days before or 5 minutes after the record's broker time.
+    Raises :class:`~streams.failures.Refused`: ``id_reused`` where the id stands for something else already; ``id_time`` where a new id's time lies
+    more than 7 days before or 5 minutes after the record's broker time; ``unknown_run`` where a record claims to be of a replay that nobody
+    opened, or of another tenant's request. Only the second ends a request: in the others it is somebody else's.
     """
+    key = f"requests/{record.request_id}"
+    about = {"tenant": record.tenant, "topic": topic.name}
+    first = claimed(store, key)
     if record.run:
+        registered = orjson.loads(first) if first else {}
+        if claimed(store, f"runs/{record.run}") is None or any(registered.get(k) != v for k, v in about.items()):
+            raise Refused("unknown_run", f"run {record.run} was not opened here for request {record.request_id}", ends_request=False)
         return
-    at = ids.id_time_ms(record.request_id)
-    if not timestamp_ms - OLDEST_MS <= at <= timestamp_ms + AHEAD_MS:
-        raise Refused(
-            "id_time", f"the id's time is {(at - timestamp_ms) / 1000:+.0f} s off the record's; it must lie within -7 days and +5 minutes"
-        )
-    mine = orjson.dumps(
-        {"tenant": record.tenant, "topic": topic.name, "sha256": hashlib.sha256(value[5:]).hexdigest()}, option=orjson.OPT_SORT_KEYS
-    )
-    _, first = claim(store, f"requests/{record.request_id}", mine)
+    mine = orjson.dumps(about | {"sha256": hashlib.sha256(value[5:]).hexdigest()}, option=orjson.OPT_SORT_KEYS)
+    if first is None:
+        at = ids.id_time_ms(record.request_id)
+        if not timestamp_ms - OLDEST_MS <= at <= timestamp_ms + AHEAD_MS:
+            off = (at - timestamp_ms) / 1000
+            raise Refused("id_time", f"the id's time is {off:+.0f} s off the record's; it must lie within -7 days and +5 minutes")
+        _, first = claim(store, key, mine)
     if first != mine:
         raise Refused("id_reused", f"request id {record.request_id} was used before for another submission", ends_request=False)
 

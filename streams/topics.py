@@ -26,7 +26,6 @@ class Topic:
     partitions: int | None = None
     """None: as the settings say."""
     retention_ms: int = 30 * DAY_MS
-    compacted: bool = False
     log_append_time: bool = False
     large: bool = False
     """Takes records of ten times the usual size, so that a dead letter always fits."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +16,12 @@ from millrace.doors import Door
 from millrace.output import UNREACHABLE, USAGE, fail
 from millrace.reports import Reports
 from millrace.settings import BadSettings, Settings, StackNotFound, connect
-from sinks.clickhouse import ClickHouse, ClickHouseUnavailable
+from sinks.clickhouse import ClickHouse, ClickHouseError, SchemaChanged
 from sinks.objects import BadStoreUrl, StoreUnreachable
-from streams.admin import BrokerUnreachable, admin
+from streams.admin import BrokerUnreachable, TopicsMissing, admin
 from streams.failures import Transient
 from streams.objects import ObjectStore
+from streams.runner import UnsafeStage
 
 Data = Annotated[
     Path | None, typer.Option("--data", help="The embedded stack's folder (default: the nearest .millrace upwards, else ./.millrace).")
@@ -60,24 +62,30 @@ class Connected:
 
 
 @contextmanager
-def connected(data: Path | None) -> Iterator[Connected]:
-    """A connection; what a stack that is not there raises becomes a line on stderr and exit code 3."""
-    quiet_logs()
+def explained() -> Iterator[None]:
+    """What a stack that is not there raises becomes a line on stderr and exit code 3; what is wrong with settings, 2."""
     try:
+        yield
+    except (StackNotFound, BrokerUnreachable, TopicsMissing, StoreUnreachable, Transient) as error:
+        fail(UNREACHABLE, str(error))
+    except (BadSettings, BadStoreUrl, UnsafeStage, ClickHouseError, SchemaChanged) as error:
+        fail(USAGE, str(error))
+
+
+@contextmanager
+def connected(data: Path | None) -> Iterator[Connected]:
+    """A connection to the stack, closed at the end; errors as :func:`explained`."""
+    quiet_logs()
+    with explained():
         connection = Connected(connect(data))
         try:
             yield connection
         finally:
             connection.close()
-    except (StackNotFound, BrokerUnreachable, StoreUnreachable, ClickHouseUnavailable, Transient) as error:
-        fail(UNREACHABLE, str(error))
-    except (BadSettings, BadStoreUrl) as error:
-        fail(USAGE, str(error))
 
 
 def quiet_logs() -> None:
     """A command speaks for itself: only warnings are logged, on stderr."""
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(file=__import__("sys").stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING), logger_factory=structlog.PrintLoggerFactory(file=sys.stderr)
     )

@@ -111,7 +111,7 @@ def reconstruct(
         fail(REJECTED, "the reconstructed project does not build")
     out_dir.mkdir(parents=True, exist_ok=True)
     project.write({**files, **built.dist}, out_dir)
-    err.print(f"{len(files) + len(built.dist)} files in {out_dir}; open it with: python3 -m millrace.serve {out_dir}")
+    err.print(f"{len(files) + len(built.dist)} files in {out_dir}; open it with: {sys.executable} -m millrace.serve {out_dir}")
 
 
 def validate(
@@ -143,7 +143,14 @@ def validate(
     if report:
         report.write_bytes(verdict.report_html)
     if json:
-        print_json({"id": None, **verdict.report(), "gates": [{"gate": g.gate, "ok": g.ok, "ms": g.ms} for g in verdict.gates]})
+        print_json(
+            {
+                "id": None,
+                **verdict.report(),
+                "reason": verdict.reason or "",
+                "gates": [{"gate": g.gate, "ok": g.ok, "ms": g.ms} for g in verdict.gates],
+            }
+        )
     else:
         print_table(["gate", "", "ms"], [(g.gate, "ok" if g.ok else "failed", round(g.ms)) for g in verdict.gates])
         for f in verdict.findings:

@@ -7,6 +7,7 @@ import getpass
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,17 +15,17 @@ import typer
 from rich.text import Text
 
 from millrace import settings as settings_module
-from millrace.commands.common import Connected, Data, Json, connected
-from millrace.output import OK, REJECTED, UNREACHABLE, USAGE, fail, money, out, plain, print_json, print_table
+from millrace.commands.common import Connected, Data, Json, connected, explained
+from millrace.output import OK, REJECTED, USAGE, fail, money, out, plain, print_json, print_table
 from schemas import ids
-from schemas.avro_codec import BadRecord
+from schemas.avro_codec import SCHEMA_NAMES, BadRecord
 from schemas.names import BadName, check_name
-from schemas.records import PromptSubmitted, VideoSubmitted
-from sinks.clickhouse import ClickHouseError
+from schemas.records import PromptSubmitted, Step, VideoSubmitted
+from sinks.clickhouse import ClickHouseError, ClickHouseUnavailable
 from streams import steps
 from streams.codec import Codec
 from streams.registry import Registry
-from streams.topics import CATALOGUE, PROMPT_SUBMITTED, VIDEO_SUBMITTED
+from streams.topics import CATALOGUE, PIPELINE, PROMPT_SUBMITTED, VIDEO_SUBMITTED
 
 dead_letters = typer.Typer(
     no_args_is_help=True, help="Records that a stage gave up: look, try again, or put away. Each action leaves an audit event."
@@ -49,10 +50,13 @@ def query(
         fail(USAGE, f"--format {format!r} is none of table, json, csv")
     with connected(data) as c:
         try:
-            rows = c.clickhouse().rows(sql.rstrip().rstrip(";"))
+            columns, rows = c.clickhouse().read(sql.rstrip().rstrip(";"))
         except ClickHouseError as error:
             fail(USAGE, f"ClickHouse: {error}")
-    columns = list(rows[0]) if rows else []
+        except ClickHouseUnavailable as error:
+            if not error.code:
+                raise
+            fail(USAGE, f"ClickHouse: {error}")  # it answers: this statement is too slow or too large for it
     if format == "json":
         print_json(rows)
     elif format == "csv":
@@ -77,20 +81,16 @@ def worker(
     unknown = [s for s in stages if s not in STAGES]
     if unknown:
         fail(USAGE, f"no stage is called {', '.join(unknown)}; there are {', '.join(STAGES)}")
-    try:
-        settings = settings_module.connect(data)
-    except settings_module.BadSettings as error:
-        fail(USAGE, str(error))
-    except settings_module.StackNotFound as error:
-        fail(UNREACHABLE, str(error))
-    log_json(settings.variables.log_level)
-    prepare(settings)
 
     def ready() -> None:
         if ready_file:
             ready_file.write_text("ready\n")
 
-    work(stages, settings, ready)
+    with explained():
+        settings = settings_module.connect(data)
+        log_json(settings.variables.log_level)
+        prepare(settings)
+        work(stages, settings, ready)
 
 
 def topics(json: Json = False) -> None:
@@ -207,6 +207,13 @@ def _one(c: Connected, id: str) -> dict[str, Any]:
     return rows[0]
 
 
+def _chosen(c: Connected, wanted: list[str] | None, where: dict[str, Any], limit: int) -> list[dict[str, Any]]:
+    """Letters by id, else all that fit the filters; everything at once only on somebody's word."""
+    if not wanted and not any(where.values()):
+        fail(USAGE, "say which: ids or at least one filter")
+    return [_one(c, i) for i in wanted] if wanted else _letters(c, where, limit, f"{_COLUMNS}, hex(value) AS value_hex")
+
+
 def _record(c: Connected, row: dict[str, Any]) -> Any:
     """The record in a letter. Raises ``BadRecord``."""
     topic = CATALOGUE.get(row["topic"])
@@ -237,16 +244,7 @@ def replay_letters(
 ) -> None:
     """Try again, in a run of its own: what was recorded before is reused, what failed is done anew."""
     with connected(data) as c:
-        chosen = (
-            [_one(c, i) for i in id]
-            if id
-            else _letters(
-                c,
-                {"stage": stage, "reason": reason, "tenant": tenant, "since": since, "until": until},
-                max,
-                f"{_COLUMNS}, hex(value) AS value_hex",
-            )
-        )
+        chosen = _chosen(c, id, {"stage": stage, "reason": reason, "tenant": tenant, "since": since, "until": until}, max)
         door = c.door()
         results: list[dict[str, Any]] = []
         # A run reuses from one parent, so the letters of each parent run get a run of their own.
@@ -264,17 +262,33 @@ def _replay_run(c: Connected, rows: list[dict[str, Any]], run: str, parent: str)
     results = []
     for row in rows:
         try:
-            record = replace(_record(c, row), run=run)
+            record = _of_run(_record(c, row), row, run)
         except BadRecord as error:
-            results.append({"id": row["event_id"], "replayed": False, "message": f"it would fail again: {error}"})
+            results.append({"id": row["event_id"], "replayed": False, "message": str(error)})
             continue
-        topic = CATALOGUE[row["topic"]]
-        c.door().publish(topic, record, record.request_id.encode())
+        c.door().publish(CATALOGUE[row["topic"]], record, record.request_id.encode())
         c.door().audit(
             _actor(), "dead_letter.replay", target=row["event_id"], tenant=row["tenant"], run=run, stage=row["stage"], reason=row["reason"]
         )
         results.append({"id": row["event_id"], "replayed": True, "message": f"run {run}"})
     return results
+
+
+def _of_run(record: Any, row: dict[str, Any], run: str) -> Any:
+    """A dead letter's record as a record of a replay: with its own id, since two runs never share one, and no usage yet.
+
+    Raises ``BadRecord`` where trying again would help nobody.
+    """
+    if row["stage"] not in PIPELINE:
+        raise BadRecord(f"what {row['stage']} gives up is written again by whoever wrote it, not replayed")
+    if row["reason"] == "id_reused":
+        raise BadRecord("its request id belongs to another submission; hand it over again under an id of its own")
+    if not isinstance(record, Step):
+        return replace(record, run=run)
+    kind = SCHEMA_NAMES[type(record)]
+    writer = CATALOGUE[row["topic"]].owner
+    event = ids.event_id(tenant=record.tenant, run=run, request=record.request_id, stage=writer, round=record.round, kind=kind)
+    return replace(record, run=run, event_id=event, usage_events=0)
 
 
 @dead_letters.command("drop")
@@ -291,14 +305,8 @@ def drop_letters(
     data: Data = None,
 ) -> None:
     """Put letters away: they are no longer listed. The records stay in the topic and in ClickHouse."""
-    if not id and not any((stage, reason, tenant, since, until)):
-        fail(USAGE, "say which: ids or at least one filter")
     with connected(data) as c:
-        chosen = (
-            [_one(c, i) for i in id]
-            if id
-            else _letters(c, {"stage": stage, "reason": reason, "tenant": tenant, "since": since, "until": until}, max)
-        )
+        chosen = _chosen(c, id, {"stage": stage, "reason": reason, "tenant": tenant, "since": since, "until": until}, max)
         for row in chosen if not dry_run else ():
             c.door().audit(
                 _actor(), "dead_letter.drop", target=row["event_id"], tenant=row["tenant"], stage=row["stage"], reason=row["reason"]
@@ -337,7 +345,7 @@ def replay(
     ] = "reuse",
     isolated: Annotated[bool, typer.Option("--isolated", help="Its verdicts count for nobody: to look before deciding.")] = False,
     budget: Annotated[
-        float | None, typer.Option(help="USD; required to regenerate: what the replay may cost by the price of last time.")
+        str | None, typer.Option(help="USD; required to regenerate: what the replay may cost by the price of last time.")
     ] = None,
     max: Annotated[int, typer.Option("--max", min=1, help="At most so many requests.")] = 1000,
     dry_run: DryRun = False,
@@ -352,9 +360,9 @@ def replay(
     with connected(data) as c:
         chosen = _requests(c, id or [], {"tenant": tenant, "kind": kind, "state": state, "since": since, "until": until}, max)
         costs = [r["cost_usd"] for r in chosen]
-        estimate = 0.0 if mode == "reuse" else sum(float(x or 0) for x in costs)
+        estimate = Decimal(0) if mode == "reuse" else sum((Decimal(x or 0) for x in costs), Decimal(0))
         unknown = mode == "regenerate" and any(x is None for x in costs)
-        if mode == "regenerate" and not dry_run and (budget is None or estimate > budget or unknown):
+        if mode == "regenerate" and not dry_run and (budget is None or estimate > _usd(budget) or unknown):
             fail(
                 USAGE,
                 f"regenerating {len(chosen)} requests costs about {money(None if unknown else estimate)}; allow it with --budget USD"
@@ -388,6 +396,13 @@ def replay(
             f"{len(chosen)} requests {'would be' if dry_run else 'are'} run again ({mode}, about {money(answer['estimated_usd'])})"
             + (f" in run {run}" if answer["run"] else "")
         )
+
+
+def _usd(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        fail(USAGE, f"--budget {text!r} is no amount of USD")
 
 
 def _requests(c: Connected, wanted: list[str], where: dict[str, str | None], limit: int) -> list[dict[str, Any]]:

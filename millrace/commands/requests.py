@@ -13,12 +13,13 @@ from rich.text import Text
 
 from millrace import reports
 from millrace.commands.common import Connected, Data, Json, connected
-from millrace.doors import MAX_PROMPT_BYTES, RefusedAtDoor, Sender
+from millrace.doors import RefusedAtDoor, Sender
 from millrace.output import OK, REJECTED, TIMED_OUT, USAGE, err, fail, money, out, plain, print_json, print_table, state_text
 from processors.toolchain import project
 from schemas import ids
+from schemas.names import MAX_PROMPT_BYTES
 from streams.failures import Refused
-from streams.objects import get_content
+from streams.objects import ObjectDamaged, ObjectMissing, get_content
 
 submit = typer.Typer(no_args_is_help=True, help="Hand over recordings or prompts; prints an id for each.")
 
@@ -77,8 +78,11 @@ def _text(argument: str) -> str:
         path = Path(argument[1:])
         if not path.is_file():
             raise RefusedAtDoor("not_found", f"{path} is not a file")
-        with path.open("rb") as file:
-            return file.read(limit).decode(errors="surrogateescape")
+        try:
+            with path.open("rb") as file:
+                return file.read(limit).decode(errors="surrogateescape")
+        except OSError as error:
+            raise RefusedAtDoor("not_readable", f"{path}: {error.strerror or error}") from error
     return argument
 
 
@@ -122,12 +126,10 @@ def _submit(
 def _follow(c: Connected, waiting: list[str], timeout: float) -> tuple[dict[str, dict[str, Any]], bool]:
     """Wait with live progress on stderr: a line for each sign of life, and for many requests a count."""
     started = time.monotonic()
-    many = len(waiting) > 20
+    many = len(waiting) > reports.MANY
     with Live(console=err, refresh_per_second=4, transient=True, auto_refresh=err.is_terminal) as live:
 
         def news(item: dict[str, Any]) -> None:
-            if many:
-                return
             line = Text(f"{time.monotonic() - started:6.1f} s  {item['request_id'][:13]}  ")
             line.append(f"{item['stage'] or item['what']:<9}", style="bold")
             live.console.print(line + Text(f" {plain(item['detail'])}"))
@@ -225,12 +227,15 @@ def artifact(
         objects = c.objects()
         if row["state"] != "validated":
             fail(REJECTED, f"request {request_id} was rejected ({row['reason']}): {row['message']}")
-        files = project.unpack(get_content(objects, row["artifact_uri"]))
+        try:
+            files = project.unpack(get_content(objects, row["artifact_uri"]))
+        except (ObjectMissing, ObjectDamaged, project.ProjectError) as error:
+            fail(REJECTED, f"the artifact of {request_id} cannot be read: {error}")
         out_dir.mkdir(parents=True, exist_ok=True)
         project.write(files, out_dir)
         if row["report_uri"]:
             (out_dir / "validation-report.html").write_bytes(get_content(objects, row["report_uri"]))
-        out.print(f"{len(files)} files in {out_dir}; open it with: python3 -m millrace.serve {out_dir}")
+        out.print(f"{len(files)} files in {out_dir}; open it with: {sys.executable} -m millrace.serve {out_dir}")
 
 
 def _request_id(text: str) -> str:

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from millrace import settings as settings_module
-from millrace.commands.common import Data, Json
+from millrace.commands.common import Data, Json, explained
 from millrace.output import OK, REJECTED, UNREACHABLE, USAGE, fail, out, print_json
 
 if TYPE_CHECKING:
@@ -31,10 +31,7 @@ def worker_specs(endpoints: Endpoints, variables: settings_module.Variables) -> 
     from infra.embedded.supervisor import ProcessSpec
 
     environment: Mapping[str, str] = {
-        "MILLRACE_BOOTSTRAP_SERVERS": endpoints.bootstrap_servers,
-        "MILLRACE_REGISTRY_URL": endpoints.registry_url,
-        "MILLRACE_CLICKHOUSE_URL": endpoints.clickhouse_url,
-        "MILLRACE_OBJECTS_URL": (Path(endpoints.data) / "objects").as_uri(),
+        **{settings_module.PREFIX + name.upper(): value for name, value in _addresses(endpoints).items()},
         "MILLRACE_OBJECTS_DURABLE": "false",
         "MILLRACE_LOG_LEVEL": variables.log_level,
     }
@@ -71,7 +68,7 @@ def up(
         variables = settings_module.read_variables()
     except settings_module.BadSettings as error:
         fail(USAGE, str(error))
-    remote = [n for n in ("bootstrap_servers", "registry_url", "clickhouse_url", "objects_url") if getattr(variables, n)]
+    remote = [n for n in settings_module.ADDRESSES if getattr(variables, n)]
     if remote:
         named = ", ".join("MILLRACE_" + n.upper() for n in remote)
         fail(
@@ -81,16 +78,17 @@ def up(
     folder = settings_module.data_folder(data, variables)
 
     def ready(endpoints: Endpoints) -> None:
-        prepare(settings_module.connect(folder, variables.model_copy(update=_addresses(endpoints))))
+        prepare(settings_module.assemble(variables, _addresses(endpoints), embedded=True))
 
     try:
-        Supervisor(
-            StackSettings(
-                data=folder, ready_file=ready_file, kafka_port=kafka_port, registry_port=registry_port, clickhouse_port=clickhouse_port
-            ),
-            specs=lambda endpoints: worker_specs(endpoints, variables),
-            prepare=ready,
-        ).run()
+        with explained():
+            Supervisor(
+                StackSettings(
+                    data=folder, ready_file=ready_file, kafka_port=kafka_port, registry_port=registry_port, clickhouse_port=clickhouse_port
+                ),
+                specs=lambda endpoints: worker_specs(endpoints, variables),
+                prepare=ready,
+            ).run()
     except (StackError, ProcessError) as error:
         fail(UNREACHABLE, str(error))
     except ToolchainError as error:

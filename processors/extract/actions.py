@@ -279,7 +279,7 @@ def dots(text: str) -> bool:
 
 def _text_at(lines: Sequence[Line], region: Box) -> str:
     """The characters of all lines that stand in a region, give or take a few pixels."""
-    x0, x1 = region[0] - 5, region[0] + region[2] + 5
+    x0, x1 = region[0] - 5, region[0] + region[2] + 9  # the last letter may have come while the next screen settled
     found: list[tuple[int, int, str]] = []
     for line in lines:
         x, y, w, h = line.box

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -19,6 +20,7 @@ from schemas.records import FeaturesExtracted, Record, VideoSubmitted
 from streams.contract import Context, Effect, Stage
 from streams.cpu import CpuPool
 from streams.failures import Refused, Rejected
+from streams.objects import ObjectDamaged
 from streams.topics import ARTIFACT_REJECTED, FEATURES_EXTRACTED, REQUEST_PROGRESSED, USAGE_RECORDED, VIDEO_SUBMITTED
 
 
@@ -81,6 +83,9 @@ class Extractor:
         found = video.stat().st_size
         if found != size:
             raise Refused("bad_record", f"{ref} has {found:,} bytes, the record says {size:,}")
+        with video.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != ref.sha256:
+                raise ObjectDamaged(f"{ref} does not hold what its address says")
 
 
 def _results(out: Path) -> tuple[bytes, dict[str, bytes]]:

@@ -19,9 +19,9 @@ TYPE_WORDS: dict[str, FieldType] = {
     **dict.fromkeys(("number", "numeric", "float", "decimal", "double", "real", "num", "percent", "percentage"), "number"),
     **dict.fromkeys(("integer", "int", "whole number", "count", "bigint", "year"), "integer"),
     **dict.fromkeys(("money", "currency", "price", "amount", "euro", "euros", "dollar", "dollars", "usd", "eur", "gbp", "chf"), "money"),
-    **dict.fromkeys(("date", "day", "calendar date"), "date"),
-    **dict.fromkeys(("datetime", "date-time", "date time", "timestamp", "date and time", "timestamptz", "moment"), "datetime"),
-    **dict.fromkeys(("time", "time of day", "clock time"), "time"),
+    **dict.fromkeys(("date", "day", "calendar date", "yyyy-mm-dd", "dd/mm/yyyy", "mm/dd/yyyy", "dd.mm.yyyy", "dd-mm-yyyy", "iso date"), "date"),
+    **dict.fromkeys(("datetime", "date-time", "yyyy-mm-dd hh:mm", "date/time", "date time", "timestamp", "date and time", "timestamptz", "moment"), "datetime"),
+    **dict.fromkeys(("time", "time of day", "clock time", "hh:mm", "hh : mm"), "time"),
     **dict.fromkeys(
         (
             "boolean",
@@ -66,7 +66,7 @@ _URL = re.compile(r"\b(?:url|website|web ?site|web ?page|home ?page|hyperlink|we
 _DATETIME = re.compile(r"\bdate ?(?:and|&|/) ?time\b|\bdate-?time\b|\btimestamp\b")
 _DATE = re.compile(
     r"\bdates?\b|\bbirthday\b|\bdob\b|\bdeadline\b|\bborn\b|\bexpiry\b|\bexpiration\b|^expires$|^due$|^check-?(?:in|out)$|\banniversary\b"
-    r"|\w(?:ed|t|n|ught|ld|de) on$|^(?:last|next) \w+(?:ed|en|ing|ection|ice|it)$|^(?:valid|open|available) (?:until|from|since)$|\bdue on$"
+    r"|\w(?:ed|t|n|ught|ld|de|id) on$|\bdue by$|^(?:last|next) \w+(?:ed|en|ing|ection|ice|it)$|^(?:valid|open|available) (?:until|from|since)$|\bdue on$"
 )
 _DURATION = re.compile(
     r"\b(?:cooking|prep|preparation|baking|lead|travel|running|playing|response|processing|turnaround|delivery|screen) time\b"
@@ -95,13 +95,18 @@ _VALUE = re.compile(
 _SPENT = re.compile(
     r"(\w+) (?:spent|worked|left|sold|available|required|needed|used|taken|played|read|logged|remaining|in stock|on hand|ordered)"
 )
+# A score may be "2-1" and a rate "high"; these are numbers.
+_SCORE = re.compile(r"^(?:home|away|test|exam|quiz|credit|total|average|max|maximum|min|minimum|passing) score$")
+_PERCENTAGE = re.compile(r"^(?:vat|tax|interest|discount|commission|growth|exchange|heart|conversion) rate$")
+# "breakfast included", "contract signed": a noun and whether something is so.
+_STATE = re.compile(r"^(?!(?:amount|date|quantity|number|who|person|people)\b)(?:\w+ )?[a-z]*[^s\W] (?:included|signed|received|confirmed|completed|required|sent|approved|returned|checked|verified|cancelled|canceled|allowed|delivered|attached|accepted|activated|enabled)$")
 _RATE = re.compile(r"^(?:hourly|daily|nightly|weekly|monthly|day|room) rate$")
 _LONG = re.compile(
     r"^(?:description|notes?|comments?|summary|biography|bio|abstract|instructions|details|message|body|content|remarks|feedback|"
     r"text|ingredients|directions|about|review|observations?|symptoms|requirements|agenda|minutes of meeting|story|terms|steps)$"
 )
 _BOOLEAN_WORDS = lexicon("""active inactive done available public private paid unpaid recurring remote optional mandatory visible hidden online offline
-    positive negative present absent vegan vegetarian urgent billable taxable fragile refundable open-source""")
+    positive negative present absent vegan vegetarian urgent billable indoor outdoor waterproof gluten-free halal kosher perishable overdue archived taxable fragile refundable open-source""")
 _BOOLEAN_START = re.compile(
     r"^(?:is|are|has|have|was|were|can|should|does|did|needs|allows|accepts) \w|^(?:in stock|in use|for sale|on sale|on offer|sold out)$"
 )
@@ -144,8 +149,10 @@ def infer(label: str) -> FieldType:
 def _by_head(words: str, head: str) -> FieldType:
     if _NO_NUMBER.search(words):
         return "text"
-    if _VALUE.match(words) or _RATE.match(words):
+    if _VALUE.match(words) or _RATE.match(words) or re.search(r"\b(?:salary|price|cost|budget) (?:expectation|estimate|limit)$", words):
         return "money"
+    if _SCORE.match(words) or _PERCENTAGE.match(words):
+        return "number"
     spent = _SPENT.fullmatch(words)
     for candidate in (head, spent[1] if spent else ""):
         if _MONEY.match(candidate):
@@ -156,6 +163,8 @@ def _by_head(words: str, head: str) -> FieldType:
             return "number"
     if _LONG.match(head):
         return "longtext"
+    if _STATE.match(words):
+        return "boolean"
     return "boolean" if words in _BOOLEAN_WORDS or words in _HAPPENED else "text"
 
 

@@ -15,12 +15,30 @@ from processors.plan.items import RELATION_VERBS, read_item
 from processors.plan.lexicon import lexicon
 from processors.plan.phrases import Reader
 from processors.plan.tokens import Line, clauses, outline, tokenise
-from processors.plan.vocabulary import APPS, BUILD, CURATE, DETERMINERS, FUNCTION, GENERIC_APPS, HAS, HAS_OF_PARTS, MODALS, PRONOUNS, VAGUE
+from processors.plan.vocabulary import (
+    APPS,
+    BUILD,
+    CHROME,
+    CURATE,
+    DETERMINERS,
+    DONE_TO_RECORDS,
+    FUNCTION,
+    GENERIC_APPS,
+    HAS,
+    HAS_OF_PARTS,
+    HEADINGS,
+    MODALS,
+    PRONOUNS,
+    VAGUE,
+)
 from processors.plan.words import is_plural, singular_phrase
 
 _EVERY = frozenset({"each", "every", "all", "any"})
 _RELATES = lexicon("belongs belong linked related assigned connected attached refers references associated")
 _MOST_ITEMS = 400
+# Applications named by two words of which the second alone is an ordinary thing.
+_BOOKS = lexicon("address phone log guest recipe visitor contact cash order sketch score note day")
+_AWAY = re.compile(r"^(?P<label>[^:()]{1,40}?)\s*(?::|\s-)\s(?P<list>[^:()]{3,400})$")
 
 
 def read(text: str) -> tuple[list[EntityDraft], list[str]]:
@@ -55,6 +73,9 @@ class _Grammar:
 
     def _item_text(self, line: Line) -> str:
         text = line.text.rstrip(" .;,:")
+        choices = _AWAY.match(text)
+        if choices and "," in choices["list"]:  # on a line of its own "size: S, M, L" can only mean choices
+            return f"{choices['label']} ({choices['list']})"
         if line.children:
             text += f" ({', '.join(child.text.rstrip(' .;,') for child in line.children)})"
         return text
@@ -65,6 +86,8 @@ class _Grammar:
         if not 1 <= len(head) <= 12 or any(self._declares_line(child) for child in line.children):
             return False
         last = head.low(len(head) - 1)
+        if last in CHROME and last not in ("users", "everyone"):
+            return False
         if last in VAGUE and last not in ("fields", "following", "people", "users", "data", "details", "records", "values"):
             return False
         start = head.determiners(0)
@@ -81,6 +104,8 @@ class _Grammar:
         reader = Reader(tokenise(line.text))
         start = reader.determiners(0)
         end = reader.noun_phrase(start)
+        if any(reader.low(i) in ("must", "should", "can", "want", "need") and reader.word(i + 1) for i in range(1, min(len(reader), 5))):
+            return True  # a sentence
         if end == start:
             return False
         if reader.mark(end, ":", "-"):
@@ -115,8 +140,12 @@ class _Grammar:
         after = reader.has(at + 1) if low in PRONOUNS and reader.low(at + 1) not in ("need", "needs") else None
         if after is not None and reader.lists_things(after):
             return self._things(reader, after, curated=True)
+        if low in ("it", "they", "each") and self.entities and (state := self._can_be(reader, at + 1, self.entities[-1])) is not None:
+            return state
         if reader.verb(at):
             return self._things(reader, at, curated=low in CURATE)
+        if low in ("i", "we", "you") and reader.content(at + 1):
+            return at + 2  # "concerts I attended": a verb we do not know
         if (
             low in DETERMINERS
             or low in FUNCTION
@@ -132,7 +161,11 @@ class _Grammar:
         every = reader.low(at - 1) in _EVERY or reader.low(at - 1) in ("a", "an")
         last = reader.low(end - 1)
         many = is_plural(last)
-        application = last in APPS and not many and reader.low(at - 1) not in _EVERY
+        application = (
+            (last in APPS or (last == "book" and end - at > 1 and reader.low(end - 2) in _BOOKS))
+            and not many
+            and reader.low(at - 1) not in _EVERY
+        )
         if application:
             self.titles.append(self._application_title(reader, at, end))
         possessive = self._possessive(reader, at, end)
@@ -145,7 +178,19 @@ class _Grammar:
             return end + 1
         if many and reader.low(end) in ("we", "i", "you", "they") and reader.word(end + 1) and reader.mark(end + 2, "("):
             return self._bracketed(reader, at, end, end + 2)  # "apartments we own (street, rent)"
+        known = self._known(_entity_name(reader, at, end))
+        if known is not None and (state := self._can_be(reader, end, known)) is not None:
+            return state
+        relative = self._relative(reader, end)
+        if many and relative != end:
+            return self._fields(reader, relative, self._entity(reader, at, end, every=True))
         after = reader.has(end)
+        if after is None and many and reader.low(end) == "and":
+            after = reader.has(end + 1) if reader.low(end + 1) in HAS_OF_PARTS else None
+        if after is not None and last in CHROME:
+            return len(reader) if not reader.lists_things(after) else self._things(reader, after, curated=True)
+        if after is not None and reader.low(after) in ("each", "every"):
+            return self._things(reader, after, curated=True)
         if after is not None and self._wants_application(reader, after):
             return after  # "our gym needs an app where ..."
         if after is not None:
@@ -205,7 +250,8 @@ class _Grammar:
             self.titles.append(reader.text(at, end))
             return after
         listed = reader.end_of_list(after)
-        if reader.low(end - 1) in VAGUE:
+        last = reader.low(end - 1)
+        if last in HEADINGS or last in CHROME or (last in VAGUE and not reader.fieldish(after, listed)):
             return self._things(reader, after, curated=True)
         if not is_plural(reader.low(end - 1)) and (application or self._all_plural(reader, after, listed)):
             self.titles.append(reader.text(at, end))
@@ -213,6 +259,44 @@ class _Grammar:
         if application or not (is_plural(reader.low(end - 1)) or reader.fieldish(after, listed)):
             return after
         return self._fields(reader, after, self._entity(reader, at, end, every=True))
+
+    def _can_be(self, reader: Reader, at: int, entity: EntityDraft) -> int | None:
+        """ "can be marked as resolved", "can be active or not", "can be open, pending or closed": the position after it, else None."""
+        if reader.low(at) not in ("can", "may", "could", "might", "is", "are") or not (reader.low(at + 1) == "be" or reader.low(at) in ("is", "are")):
+            return None
+        at += 2 if reader.low(at + 1) == "be" else 1
+        if reader.low(at) in ("marked", "flagged", "ticked", "checked", "set"):
+            at += 1
+            while reader.low(at) in ("off", "as", "to", "being"):
+                at += 1
+            found = reader.choices(at)
+            if found is None and reader.content(at):
+                entity.fields.append(FieldDraft(reader.tokens[at].text, "boolean", definite=True))
+                return at + 1
+        elif reader.content(at) and reader.low(at + 1) == "or" and reader.low(at + 2) == "not":
+            entity.fields.append(FieldDraft(reader.tokens[at].text, "boolean", definite=True))
+            return at + 3
+        else:
+            at += reader.low(at) == "either"
+            found = reader.choices(at)
+        if found is None or any(w in DONE_TO_RECORDS for option in found[0] for w in option.lower().split()):
+            return None
+        entity.fields.append(FieldDraft("status", "enum", options=found[0], definite=True))
+        return found[1]
+
+    def _relative(self, reader: Reader, end: int) -> int:
+        """The mark behind "(concerts) I attended -" and "(orders) that they place:"; `end` where no such clause stands."""
+        at = end + (reader.low(end) in ("that", "which", "who"))
+        if reader.low(at) not in ("we", "i", "you", "they", "he", "she"):
+            return end
+        for index in range(at + 2, at + 6):
+            if reader.mark(index, ":", "-"):
+                return index
+            if reader.low(index) == "with" and reader.low(index + 1) in DETERMINERS:
+                return index + 1
+            if not reader.word(index):
+                break
+        return end
 
     def _all_plural(self, reader: Reader, at: int, end: int) -> bool:
         phrases = [p.split() for p in re.split(r" , | ; | and ", reader.text(at, end))]
@@ -241,10 +325,10 @@ class _Grammar:
             after += 1
         verb = after
         while verb < len(reader) and verb - after < 7 and reader.word(verb):
-            if reader.low(verb) in HAS | {"know", "see", "remember", "note", "enter", "log", "register"} and reader.low(verb + 1) not in (
+            if reader.low(verb) in HAS | {"know", "see", "remember", "note", "enter", "log", "register", "want"} and reader.low(verb + 1) not in (
                 "to",
                 "track",
-            ):
+            ) and reader.low(verb + 1) not in HAS:
                 return self._fields(reader, verb + 1, entity)
             if reader.low(verb) in ("track", "record") and reader.low(verb + 1) == "of":
                 return self._fields(reader, verb + 2, entity)
@@ -265,7 +349,7 @@ class _Grammar:
             end > start
             and is_plural(reader.low(end - 1))
             and reader.low(after) in ("we", "i", "you", "it")
-            and any(reader.low(i) in HAS for i in range(after + 1, after + 6))
+            and any(reader.low(i) in HAS or reader.low(i) in ("want", "like") for i in range(after + 1, after + 6))
         )
 
     # -- things and fields --------------------------------------------------------------------------------------------------
@@ -344,6 +428,9 @@ class _Grammar:
         if reader.mark(end, ":", "-") and reader.low(end - 1) in VAGUE:
             return end + 1  # "two tables: customers (...)"
         after = reader.introduced(end)
+        relative = self._relative(reader, end)
+        if after is None and relative != end:
+            after = relative
         if after is None and reader.low(end) == "by" and curated and is_plural(reader.low(end - 1)):
             after = end + 1
         if after is None and reader.mark(end, ":", "-") and is_plural(reader.low(end - 1)):
@@ -417,6 +504,8 @@ class _Grammar:
             return False
         many = is_plural(reader.low(end - 1))
         every = reader.low(start - 1) in _EVERY and start > at
+        if every and reader.low(end - 1).endswith(("'s", "s'")):
+            return True
         if reader.has(end) is not None and reader.low(end) not in ("that", "which", "who"):
             return many or start > at
         if reader.mark(end, "("):
@@ -429,7 +518,7 @@ class _Grammar:
             return False
         if reader.mark(end, ",", ";", "-") and reader.low(end + 1) in ("each", "every", "all"):
             return True
-        return every or (many and (start == at or reader.low(start - 1) in ("our", "all")))
+        return every or (many and (start == at or reader.low(start - 1) in ("our", "all", "a", "an", "the")))
 
     def _entity(self, reader: Reader, start: int, end: int, *, every: bool, curated: bool = False) -> EntityDraft:
         """The entity that a noun phrase names: one that is there already, or a new one."""

@@ -29,6 +29,9 @@ _COMPOUND = lexicon("address name contact details date dimensions location price
 _SHARED = lexicon("""first last middle start end home away pickup return arrival departure min max minimum maximum beginning opening closing check-in
     check-out purchase sale buying selling issue due delivery billing shipping given family maiden begin finish contact postal street
     width height net gross planned actual estimated""")
+# Labels behind which choices may follow without any mark: "priority low|medium|high", "size S, M or L".
+_CHOSEN = lexicon("""status state type kind category priority level size gender sex severity stage method role condition phase urgency difficulty color colour
+    shift season plan tier class result outcome verdict frequency mood visibility format currency""")
 _FILLERS = lexicon(
     "that which is are can be may must should either one of being the following values options choices such as like from for example a an called it they only always usually"
 )
@@ -47,6 +50,8 @@ def read_item(reader: Reader, at: int) -> tuple[FieldDraft | None, int]:
     words, at = _words(reader, at, draft)
     if len(words) == 1 and (head := _shared_head(reader, at, words[0])):
         words.append(head)
+    if len(words) == 2 and words[0].lower() == "long" and words[1].lower() in ("description", "text", "notes", "comment", "comments"):
+        words = words[1:]  # "a long description" says how much is written, as "a short name" does
     draft.label = _trimmed(words, draft)
     at = _hints(reader, at, draft)
     if not draft.label:
@@ -102,6 +107,13 @@ def _special(reader: Reader, at: int, draft: FieldDraft) -> int | None:
     wanted = RELATION_VERBS.get(reader.low(relation))
     if wanted and reader.low(relation + 1) == wanted and reader.word(reader.determiners(relation + 2)):
         return _target(reader, relation + 2, draft)
+    if (
+        low in ("is", "are", "be")
+        and reader.low(at + 1).endswith(("ed", "en", "ught"))
+        and reader.low(at + 2) in ("in", "to", "by", "with", "at", "for", "on", "from")
+        and reader.low(at + 3) in DETERMINERS
+    ):
+        return _target(reader, at + 3, draft)
     if low in ("is", "are") and reader.low(at + 1) in ("for", "by", "from", "with") and reader.low(at + 2) in DETERMINERS:
         return _target(reader, at + 2, draft)
     if low in ("references", "by", "for", "from") and reader.low(at + 1) in DETERMINERS:
@@ -214,12 +226,26 @@ def _words(reader: Reader, at: int, draft: FieldDraft) -> tuple[list[str], int]:
             else:
                 _, at = _clause(reader, at)
             break
+        if words and (found := _unmarked(reader, at, words[-1])):
+            draft.options, at = found
+            break
         words.append(reader.tokens[at].text)
         at += 1
         if reader.mark(at, "/") and reader.word(at + 1) and not _yes_no(reader, at - 1) and not _shared_head(reader, at, words[-1]):
             words[-1] += f"/{reader.tokens[at + 1].text}"
             at += 2
     return words, at
+
+
+def _unmarked(reader: Reader, at: int, head: str) -> tuple[tuple[str, ...], int] | None:
+    """Choices directly behind the label: after some labels any, after others only words between at least two slashes."""
+    slashed = reader.mark(at + 1, "/") and reader.mark(at + 3, "/") and not _yes_no(reader, at)
+    if not slashed and head.lower() not in _CHOSEN:
+        return None
+    found = reader.choices(at)
+    if found is None or (not slashed and any(is_known(option) for option in found[0])):
+        return None
+    return found
 
 
 def _shared_head(reader: Reader, at: int, word: str) -> str:
@@ -317,6 +343,10 @@ def _hints(reader: Reader, at: int, draft: FieldDraft) -> int:
         end = reader.closing(at)
         bracket(reader, at + 1, end, draft)
         at = min(end + 1, len(reader))
+    if reader.low(at) == "->" and reader.content(at + 1) and draft.label:
+        end = reader.noun_phrase(at + 1)
+        draft.target = reader.text(at + 1, end)
+        return end
     if reader.mark(at, ":", "-") and draft.label:
         after = at + 1
         while reader.low(after) in _FILLERS and reader.word(after):
@@ -356,10 +386,14 @@ def bracket(reader: Reader, start: int, end: int, draft: FieldDraft) -> None:
         if TYPE_WORDS[rest] != "enum":
             draft.type = TYPE_WORDS[rest]
         return
-    if rest in CURRENCIES:
-        draft.type, draft.unit = "money", CURRENCIES[rest]
+    if refers := re.fullmatch(r"(?:references?|refers|ref|fk|foreign key|link|links|linked|relation|belongs|lookup|->) (?:to )?(?:an? |the )?(\w[\w ]{0,60})", rest):
+        draft.target = refers[1]
         return
-    if rest in UNITS:
+    amount = rest.split("/")[0].split(" per ")[0]
+    if amount in CURRENCIES:
+        draft.type, draft.unit = "money", CURRENCIES[amount]
+        return
+    if rest in UNITS or (amount in UNITS and amount != rest):
         draft.type, draft.unit = "number", rest
         return
     if re.fullmatch(r"\d+ ?(?:-|to|/|and) ?\d+(?: stars| points)?", rest):
@@ -386,6 +420,7 @@ def _trimmed(words: list[str], draft: FieldDraft) -> str:
         "column",
         "attribute",
         "dropdown",
+        "drop-down",
         "select",
         "picker",
         "flag",

@@ -50,6 +50,8 @@ class Reader:
 
     def content(self, at: int) -> bool:
         """Whether a word that can stand in a noun phrase is here."""
+        if self.low(at) in ("need", "needs") and self.low(at + 1) in ("to", "a", "an", "the", "something"):
+            return False
         return self.word(at) and self.low(at) not in FUNCTION and not self.verb(at)
 
     def verb(self, at: int) -> bool:
@@ -175,6 +177,7 @@ class Reader:
         options: list[str] = []
         joined = False
         final = False
+        slashes = commas = False
         while at < len(self.tokens):
             start = at
             while self.word(at) and at - start < 5 and self._chosen(at, first=at == start, closed=closed):
@@ -191,10 +194,11 @@ class Reader:
                 if self.low(at) == "or" and self._or_again(at):
                     final = False
                 at += 1
-            elif self.mark(at, "/"):
-                joined = True
+            elif self.mark(at, "/") and not commas:
+                joined = slashes = True
                 at += 1
-            elif self.mark(at, ",", ";"):
+            elif self.mark(at, ",", ";") and not slashes and not (self.mark(at, ";") and commas):
+                commas = commas or self.mark(at, ",")
                 at += 1
             else:
                 break

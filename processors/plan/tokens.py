@@ -37,6 +37,33 @@ _REPLACEMENTS = (
     (re.compile(r"\bno\.(?=\s)", re.I), "no"),
     (re.compile(r"\s&\s|\s\+\s|\b(?:as well as|along with|together with|in addition to)\b", re.I), " and "),
     (re.compile(r"\band/or\b", re.I), "and"),
+    (re.compile(r"\b(?:write|note|jot|take) down\b", re.I), "record"),
+    # "the first table is called clients", "a customers table with", 'a "Tools" list' all name what is kept.
+    (
+        re.compile(
+            r"\b(?:(?:the|a|an) )?(?:(?:first|second|third|fourth|other|last|one) )?(?:table|entity|list|section|sheet|collection|object|model)"
+            r"(?: is| should be)? (?:called|named) ([\"\u201c']?)([\w-]+)\1",
+            re.I,
+        ),
+        r"\2",
+    ),
+    (
+        re.compile(
+            r"[\"\u201c]([\w -]{1,40})[\"\u201d] (?:table|list|section|page|screen|tab|sheet|collection|entity|module)\b(?=,? (?:with|has|having|containing|where|\(|:))",
+            re.I,
+        ),
+        r"\1",
+    ),
+    (
+        re.compile(r"\b([a-z-]{2,30}s) (?:table|list|section|page|screen|tab|sheet|entity|module)\b(?=,? ?(?:with|has|having|containing|:|\() )", re.I),
+        r"\1",
+    ),
+    (
+        re.compile(
+            r"\bthe following(?: \w{1,20})? (?:for|about|of|on) (?:each|every|all|our|the|any|a|an) ([\w -]{1,40}?) ?:", re.I
+        ),
+        r"for each \1:",
+    ),
 )
 _TOKEN = re.compile(
     r"""(?P<number>\d+(?:[.,]\d+)*%?)(?![^\W_])
@@ -140,7 +167,7 @@ def tokenise(text: str) -> list[Token]:
             if mark:
                 tokens.append(Token(mark, mark, True))
         elif kind in ("dash", "arrow"):
-            tokens.append(Token("-", "-", True))
+            tokens.append(Token("-", "->" if kind == "arrow" else "-", True))
         elif kind in ("word", "number"):
             word = value.rstrip(".'").replace("_", " ")
             if word not in _BRANDS:

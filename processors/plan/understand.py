@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from processors.plan.assemble import assemble
@@ -11,6 +12,7 @@ from processors.plan.errors import BadPrompt, NotUnderstood
 from processors.plan.fieldtypes import is_known
 from processors.plan.grammar import read
 from processors.plan.language import is_english
+from processors.plan.layout import as_lines, structured
 from processors.plan.look import theme_of
 from processors.plan.tokens import normalise
 from processors.plan.vocabulary import BEYOND, VAGUE
@@ -41,13 +43,15 @@ def understand(text: str) -> Spec:
     written = is_written(text)
     if written is not None:
         return read_written(written)
+    if (entities := structured(text)) is not None:
+        return read_written(json.dumps({"entities": entities}))
     if len(text) > MAX_PROSE_CHARACTERS:
         raise NotUnderstood(
             "needs_model", f"a prompt of {len(text)} characters is too long to be understood without a language model. {_HOW}"
         )
     if not is_english(text):
         raise NotUnderstood("needs_model", "without a language model only English is understood")
-    return _prose(normalise(text))
+    return _prose(normalise(as_lines(text)))
 
 
 def _prose(text: str) -> Spec:

@@ -62,12 +62,23 @@ VAGUE = lexicon("""something anything everything nothing thing things stuff data
     day days world moment dream dreams memory memories experience experiences website websites app apps tool tools system systems
     result results field fields property column columns entity entities table tables record records list lists entry entries row rows
     type types form forms screen screens view views sound sounds graphic graphics animation animations payment-method map maps look looks
-    following example examples part parts color colors colour colours option options update updates change changes
+    following example examples part parts section sections module modules area areas tab tabs requirement requirements color colors colour colours option options update updates change changes
     operation operations step steps activity minute minutes hour hours place""")
+# Parts of the screen and ways to use it: never things with fields of their own.
+CHROME = lexicon("""dashboard dashboards chart charts graph graphs homepage header headers footer sidebar menu menus navbar navigation button buttons login
+    logo theme layout design interface ui ux export exports search filter filters sorting pagination permission permissions statistics admin
+    admins everyone users user overview""")
+# Headings over fields or over anything, which name nothing themselves.
+HEADINGS = lexicon("""fields data info information details columns attributes values following features entities tables records requirements
+    functions functionality sections modules screens pages tabs lists goals notes things""")
+# What can be done with any record; "orders can be edited" says nothing of an order.
+DONE_TO_RECORDS = lexicon("""edited deleted added created viewed exported sorted filtered searched updated removed managed printed assigned shared downloaded
+    uploaded marked linked changed entered listed seen found tracked recorded stored imported accessed used able saved attached selected
+    displayed shown placed made""")
 # What no form over tables is: prompts with these and without any fields need a model.
 BEYOND = (
     r"\b(?:games?|gaming|ai|chat ?bots?|chat app|chatting|messenger|clone|copy of|landing page|portfolio|blog post|social (?:network|media)|"
     r"machine learning|neural|assistant|3d|vr|ar|augmented|virtual reality|real[- ]?time|live (?:maps?|stream\w*)|video (?:call\w*|editor)|"
     r"uber|airbnb|facebook|instagram|twitter|tiktok|youtube|netflix|spotify|tinder|whatsapp|tetris|poem|song about|story|essay|translate|translator|"
-    r"calculator|compiler|browser|operating system|animation|animated|recommend\w*|predict\w*|generat(?:e|es|or) \w+ (?:images?|text)|dating)\b"
+    r"calculator|compiler|how (?:do|can|to|does|would)|why|explain|difference between|convert|summari[sz]e|draw|picture of|compose|refactor|debug|python|javascript|regex|algorithm|like (?:spotify|notion|trello|slack|amazon|ebay|google)|browser|operating system|animation|animated|recommend\w*|predict\w*|generat(?:e|es|or) \w+ (?:images?|text)|dating)\b"
 )

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 import httpx
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from streams.failures import Transient
 
@@ -17,7 +17,6 @@ _OF_THE_MOMENT = frozenset({
     3,    # UNEXPECTED_END_OF_FILE, as a broken connection shows
     159,  # TIMEOUT_EXCEEDED
     160,  # TOO_SLOW
-    164,  # READONLY
     202,  # TOO_MANY_SIMULTANEOUS_QUERIES
     203,  # NO_FREE_CONNECTION
     209,  # SOCKET_TIMEOUT
@@ -43,7 +42,11 @@ _CODE = re.compile(r"Code: (\d+)")
 
 
 class ClickHouseUnavailable(Transient):
-    """ClickHouse does not answer, or cannot just now. The same statement may succeed later."""
+    """ClickHouse does not answer, or cannot just now. The same statement may succeed later. ``code`` as in :class:`ClickHouseError`."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ClickHouseError(Exception):
@@ -61,6 +64,15 @@ class ClickHouseSettings(BaseModel):
 
     url: str = "http://127.0.0.1:8123"
     """``http[s]://[USER[:PASSWORD]@]HOST:PORT[/?database=NAME]``."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{_without_password(url)!r} is no address of ClickHouse: http://HOST:PORT/?database=NAME")
+        return url
+
     user: str = ""
     """Instead of the one in the address."""
     password: SecretStr = SecretStr("")
@@ -102,9 +114,25 @@ class ClickHouse:
 
     def rows(self, sql: str, *, parameters: dict[str, str] | None = None) -> list[dict[str, Any]]:
         """The rows of a SELECT. 64-bit integers and decimals come as text, so that none is rounded on the way."""
-        settings = {"default_format": "JSON", "output_format_json_quote_64bit_integers": "1", "output_format_json_quote_decimals": "1"}
-        rows: list[dict[str, Any]] = orjson.loads(self._ask(settings, sql.encode(), parameters))["data"]
+        rows: list[dict[str, Any]] = self._json(sql, parameters, {})["data"]
         return rows
+
+    def read(self, sql: str) -> tuple[list[str], list[dict[str, Any]]]:
+        """Columns and rows of a statement of somebody's own, which may read and do nothing else. Raises :class:`ClickHouseError` too where it
+        names a format or is none that answers with rows."""
+        answer = self._json(sql, None, {"readonly": "2"})
+        return [column["name"] for column in answer["meta"]], answer["data"]
+
+    def _json(self, sql: str, parameters: dict[str, str] | None, more: dict[str, str]) -> Any:
+        settings = {"default_format": "JSON", "output_format_json_quote_64bit_integers": "1", "output_format_json_quote_decimals": "1"}
+        body = self._ask(settings | more, sql.encode(), parameters)
+        try:
+            answer = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise ClickHouseError(0, "the answer is not rows: leave FORMAT away, and ask with SELECT, SHOW, DESCRIBE or EXPLAIN") from error
+        if not isinstance(answer, dict) or not {"meta", "data"} <= answer.keys():
+            raise ClickHouseError(0, "the answer is not rows: leave FORMAT away")
+        return answer
 
     def insert(self, table: str, columns: list[str], avro: bytes) -> None:
         """Insert an Avro file. ``table`` and ``columns`` are ours, never a record's."""
@@ -129,7 +157,7 @@ class ClickHouse:
         code = int(answer.headers.get("X-ClickHouse-Exception-Code") or (found[1] if found else 0))
         message = text[:1000] or f"HTTP {answer.status_code}"
         if code in _OF_THE_MOMENT or (code == 0 and (answer.status_code >= 500 or answer.status_code in (408, 429))):
-            raise ClickHouseUnavailable(f"ClickHouse cannot just now: {message}")
+            raise ClickHouseUnavailable(f"ClickHouse cannot just now: {message}", code)
         raise ClickHouseError(code, message)
 
 

@@ -55,7 +55,7 @@ def open_store(url: str, *, durable: bool = True, access_key: str | None = None,
     if parts.scheme == "s3":
         if not parts.netloc:
             raise BadStoreUrl(f"{url!r} names no bucket: s3://BUCKET/PREFIX")
-        from sinks.objects.s3 import S3Store  # noqa: PLC0415  its libraries take a third of a second to load, also where objects lie in a folder
+        from sinks.objects.s3 import S3Store
 
         return S3Store(
             parts.netloc,

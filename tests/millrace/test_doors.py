@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from millrace.doors import MAX_PROMPT_BYTES, Door, RefusedAtDoor, Sender
+from millrace.doors import Door, RefusedAtDoor, Sender
+from schemas.names import MAX_PROMPT_BYTES
 from sinks.objects import FolderStore
 from streams.settings import StreamSettings
 
@@ -44,7 +45,7 @@ def test_files(door, tmp_path, monkeypatch):
     assert refusal(door.video, empty, Sender()) == "empty_file"
     assert refusal(door.video, tmp_path / "missing.mp4", Sender()) == "not_found"
     assert refusal(door.video, tmp_path, Sender()) == "not_found"
-    monkeypatch.setattr("millrace.doors.MAX_VIDEO_BYTES", 3)
+    monkeypatch.setattr("millrace.doors.MAX_MEDIA_BYTES", 3)
     large = tmp_path / "large.mp4"
     large.write_bytes(b"1234")
     assert refusal(door.video, large, Sender()) == "too_large"

@@ -27,6 +27,8 @@ def test_all_that_is_wrong_is_said_at_once():
     with pytest.raises(BadSettings) as error:
         settings.read_variables({"MILLRACE_BOOTSTRAP": "x", "MILLRACE_METRICS_PORT": "lots", "MILLRACE_LOG_LEVEL": "loud"})
     assert all(name in str(error.value) for name in ("MILLRACE_BOOTSTRAP:", "MILLRACE_METRICS_PORT:", "MILLRACE_LOG_LEVEL:"))
+    with pytest.raises(BadSettings, match="no address of ClickHouse"):
+        settings.connect(None, settings.read_variables({**REMOTE, "MILLRACE_CLICKHOUSE_URL": "foo"}))
     with pytest.raises(BadSettings, match="group_protocol"):
         settings.connect(None, settings.read_variables({**REMOTE, "MILLRACE_GROUP_PROTOCOL": "newest"}))
 
@@ -46,8 +48,11 @@ def test_an_embedded_stack_is_found_by_its_folder(tmp_path, monkeypatch):
     assert (
         found.streams.bootstrap_servers == "127.0.0.1:1" and found.objects.url == (data / "objects").as_uri() and not found.objects.durable
     )
-    overridden = settings.connect(None, settings.read_variables({"MILLRACE_BOOTSTRAP_SERVERS": "other:9"}))
-    assert overridden.streams.bootstrap_servers == "other:9"
+    with pytest.raises(BadSettings, match="MILLRACE_REGISTRY_URL"):
+        settings.connect(None, settings.read_variables({"MILLRACE_BOOTSTRAP_SERVERS": "other:9"}))
+    remote = settings.read_variables(REMOTE)
+    assert settings.connect(None, remote).streams.bootstrap_servers == "broker:9092"
+    assert settings.connect(data, remote).streams.bootstrap_servers == "127.0.0.1:1"
     assert settings.data_folder(Path("here"), settings.read_variables({})) == below / "here"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -111,8 +112,25 @@ def test_an_ids_time_lies_in_the_window_of_the_broker_time(store: FolderStore, o
         assert refused.value.reason == "id_time"
 
 
-def test_a_replay_is_not_registered_nor_held_to_the_window(store: FolderStore) -> None:
-    register(store, submission(request_id=ids.new_id(0), run=ids.new_id()))
+def test_a_replay_belongs_to_a_run_that_was_opened_and_to_its_own_tenants_request(store: FolderStore) -> None:
+    original, run = submission(), ids.new_id()
+    replayed = partial(submission, request_id=original.request_id, run=run)
+    register(store, original)
+    with pytest.raises(Refused) as refused:
+        register(store, replayed())
+    assert refused.value.reason == "unknown_run" and not refused.value.ends_request
+    steps.open_run(store, run, kind="replay", parent="", mode="reuse")
+    register(store, replayed(), at=NOW + 90 * 86_400_000)  # a replay is not held to the window
+    for foreign in (replayed(tenant="thief"), submission(run=run)):
+        with pytest.raises(Refused) as refused:
+            register(store, foreign)
+        assert refused.value.reason == "unknown_run"
+
+
+def test_the_same_submission_again_is_a_redelivery_however_late(store: FolderStore) -> None:
+    record = submission()
+    register(store, record)
+    register(store, record, at=NOW + 90 * 86_400_000)
 
 
 class Services:

@@ -35,6 +35,8 @@ class Scene:
     panels: list[Panel]
     values: dict[str, Text]
     """The line shown in a field, by the id of its element."""
+    dialog: Panel | None = None
+    """The dialog that lies over another page, if this is one."""
 
 
 def dress(sheet: Sheet) -> Scene:
@@ -44,6 +46,8 @@ def dress(sheet: Sheet) -> Scene:
     found = panels(picture, ground) if picture is not None else []
     elements = sorted(sheet.elements, key=lambda e: (e.box.y, e.box.x, -e.box.area, e.kind))
     elements = [e for e in elements if not (e.kind == "image" and _is_bar(e, sheet))]
+    modal = next((e for e in elements if e.kind == "modal"), None)
+    elements = [e for e in elements if e.kind != "modal"]
     charts = {e.id: _with_labels(e, sheet) for e in elements if e.kind == "image"}
     elements = [replace(e, box=charts[e.id]) if e.id in charts else e for e in elements]
     pictures = [e for e in elements if e.kind == "image"]
@@ -76,7 +80,19 @@ def dress(sheet: Sheet) -> Scene:
         # In a table rules and stripes are the rows' own; only a patch of another colour is a thing in a cell.
         and not any(t.holds(p.box, 6) and (p.border is not None or p.contrast < 24 or p.box.area > 0.05 * t.area) for t in tables)
     ]
-    return Scene(sheet, ground, texts, dressed, free, values)
+    if modal is None:
+        return Scene(sheet, ground, texts, dressed, free, values)
+    dialog = _dialog(modal, free, sheet)
+    return Scene(sheet, ground, texts, dressed, [p for p in free if p is not dialog and dialog.box.holds(p.box)], values, dialog)
+
+
+def _dialog(modal: Element, found: Sequence[Panel], sheet: Sheet) -> Panel:
+    """The panel of a dialog: the flat one where it was seen, else its box."""
+    near = max((p for p in found if _iou(p.box, modal.box) > 0.6), key=lambda p: _iou(p.box, modal.box), default=None)
+    if near is not None:
+        return near
+    color = hexadecimal(prevailing(part(sheet.picture, modal.box))) if sheet.picture is not None else modal.background or "#ffffff"
+    return Panel(modal.box, color, modal.border, modal.radius)
 
 
 def _ground(sheet: Sheet) -> str:

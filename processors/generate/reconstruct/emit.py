@@ -56,6 +56,18 @@ def emit_page(root: Node, ctx: Context) -> El:
     return main
 
 
+def emit_dialog(root: Node, panel: Panel, base: str, dim: float, ctx: Context) -> El:
+    """A dialog over the page it was opened on, which shows dimmed behind it."""
+    box = panel.box
+    backdrop = {"position": "fixed", "inset": "0", "z-index": "3", "background": f"rgb(0 0 0 / {round(100 * dim)}%)"}
+    decls = {**flex(root), **size(box), **_surface(panel.color, panel.border, panel.radius, ctx), "margin": f"{px(box.y)} 0 0 {px(box.x)}"}
+    inside = children_of(root, _inside(box, panel.border), ctx, inline=False)
+    dialog = El("section", {"role": "dialog", "aria-modal": "true", "className": ctx.sheet.add("dialog", decls)}, inside)
+    return El(
+        "div", {}, [El("div", {"aria-hidden": "true"}, [El(base)]), El("div", {"className": ctx.sheet.add("backdrop", backdrop)}, [dialog])]
+    )
+
+
 def children_of(node: Node, area: Box, ctx: Context, inline: bool) -> list[El | str | Code]:
     """The node's children, each with its distance from what comes before it, relative to the content box `area`."""
     out: list[El | str | Code] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,6 +11,7 @@ from statistics import mean
 
 from .layout import Node, bounds, split
 from .model import Box, Text
+from .pixels import distance
 
 _WIDE = 0.4  # a single thing wider than this share of the table spans columns
 
@@ -83,14 +85,17 @@ def _even(edges: list[float]) -> list[float]:
 
 
 def _has_header(cells: Sequence[Sequence[Sequence[Node]]], spans: Sequence[bool]) -> bool:
-    """The first row is a header if it is written in another way than the second."""
-    if len(cells) < 2 or spans[0]:
+    """The first row is a header if it is bold, in another colour, or without figures where the rows below have them."""
+    rows = [[n.payload for c in row for n in c if isinstance(n.payload, Text)] for row in cells]
+    if len(cells) < 2 or spans[0] or len(rows[0]) < 2:
         return False
-    looks = []
-    for row in cells[:2]:
-        texts = [n.payload for c in row for n in c if isinstance(n.payload, Text)]
-        looks.append((mean(t.weight for t in texts), texts[0].color) if texts else None)
-    return looks[0] is not None and looks[0] != looks[1] and all(len(c) <= 2 for c in cells[0])
+    head, body = rows[0], [t for row in rows[1:] for t in row]
+    if not body:
+        return False
+    bold = mean(t.weight for t in head) - mean(t.weight for t in body) > 150
+    usual = [Counter(t.color or "#000000" for t in side).most_common(1)[0][0] for side in (head, body)]
+    figures = [mean(any(c.isdigit() for c in t.text) for t in side) for side in (head, body)]
+    return bold or distance(*usual) > 40 or (figures[0] < 0.2 and figures[1] > 0.4)
 
 
 def cell_box(grid: Grid, row: int, column: int) -> Box:

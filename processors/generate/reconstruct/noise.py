@@ -1,4 +1,4 @@
-"""What was read and is no text of the page: the mouse cursor, and a drawn word mark that is read another way every time."""
+"""What was read and is no text of the page: the mouse cursor, what lies behind a dialog, a word mark that is read another way every time."""
 
 from __future__ import annotations
 
@@ -53,4 +53,16 @@ def without_marks(features: Features) -> Features:
             e for e in s.elements if not (e.kind == "heading" and any(e.box.holds(t.box) and e.box.area < 3 * t.box.area for t in marks))
         )
         screens.append(replace(s, texts=tuple(t for t in s.texts if t not in marks), elements=(*elements, *icons)))
+    return replace(features, screens=tuple(screens))
+
+
+def without_backdrop(features: Features) -> Features:
+    """The features with only the dialog on screens that have one: what is behind it belongs to the page before."""
+    screens = []
+    for s in features.screens:
+        dialog = next((e.box for e in s.elements if e.kind == "modal"), None)
+        if dialog is not None:
+            inside = tuple(e for e in s.elements if e.kind == "modal" or dialog.contains(e.box.cx, e.box.cy))
+            s = replace(s, texts=tuple(t for t in s.texts if dialog.contains(t.box.cx, t.box.cy)), elements=inside)
+        screens.append(s)
     return replace(features, screens=tuple(screens))

@@ -7,21 +7,24 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+import numpy as np
+
 from ..scaffold import scaffold
 from .assets import Assets
 from .css import Stylesheet
 from .data import data_files
 from .dress import Scene, dress, unify
-from .emit import Context, emit_page, lines_of
+from .emit import Context, emit_dialog, emit_page, lines_of
 from .fields import find_fields
+from .frame import Frame
 from .jsx import El, literal, render
 from .layout import Node, lay_out
 from .machine import Machine, label_of, machine
 from .model import Box, Text, parse
 from .mosaic import assemble, share_frame
 from .names import pascal, slug, unique
-from .noise import without_cursor, without_marks
-from .pages import tell
+from .noise import without_backdrop, without_cursor, without_marks
+from .pages import Story, tell
 from .parts import codes, share, walk
 from .pixels import distance, hexadecimal, part, prevailing
 from .playwright import spec
@@ -42,7 +45,7 @@ def reconstruct(
     no pictures, and only the colours that the features tell.
     """
     settings = settings or ReconstructSettings()
-    parsed = find_fields(without_marks(without_cursor(parse(features, settings))), keyframes)
+    parsed = find_fields(without_backdrop(without_marks(without_cursor(parse(features, settings)))), keyframes)
     story = tell(parsed)
     sheets = [assemble(parsed, page, keyframes) for page in story.pages]
     share_frame(sheets)
@@ -54,14 +57,22 @@ def reconstruct(
     sheet, assets = Stylesheet(), Assets(settings, parsed.width * parsed.height)
     roots = []
     for scene in scenes:
-        whole = Box(0, 0, scene.sheet.width, scene.sheet.height)
-        roots.append(lay_out(whole, scene.texts, scene.elements, scene.panels, scene.sheet.frame, _frame_colors(scene)))
+        whole = scene.dialog.box if scene.dialog else Box(0, 0, scene.sheet.width, scene.sheet.height)
+        roots.append(
+            lay_out(whole, scene.texts, scene.elements, scene.panels, Frame() if scene.dialog else scene.sheet.frame, _frame_colors(scene))
+        )
+    bases = [_base(k, scenes, story) for k in range(len(scenes))]
     levels = _heading_levels(roots, typography)
     tables = Tables()
     trees = []
     for k, root in enumerate(roots):
         tables.title = titles[k]
-        trees.append(emit_page(root, _context(k, scenes, flow, sheet, typography, assets, paths, levels, tables)))
+        context = _context(k, scenes, flow, sheet, typography, assets, paths, levels, tables)
+        base, dialog = bases[k], scenes[k].dialog
+        if base is not None and dialog is not None:
+            trees.append(emit_dialog(root, dialog, names[base], _dim(scenes[k], scenes[base]), context))
+        else:
+            trees.append(emit_page(root, context))
     parts = share(trees, {n.lower() for n in names})
     files = scaffold(
         titles[0],
@@ -74,7 +85,7 @@ def reconstruct(
     for name, tree in parts.items():
         files[f"src/parts/{name}.tsx"] = _component(name, tree, parts, assets).encode()
     for name, tree in zip(names, trees, strict=True):
-        files[f"src/pages/{name}.tsx"] = _component(name, tree, parts, assets).encode()
+        files[f"src/pages/{name}.tsx"] = _component(name, tree, parts, assets, names).encode()
     files["src/App.tsx"] = _app(names).encode()
     files["src/flow.tsx"] = _own("flow.tsx")
     files["src/recording.ts"] = _recording(names, paths, titles, flow).encode()
@@ -82,6 +93,29 @@ def reconstruct(
     files["tests/recording.spec.ts"] = spec(parsed, flow, paths).encode()
     files |= data_files(list(tables.models.values()), {"src/data/rows.ts": _own("rows.ts")}) | assets.files
     return dict(sorted(files.items()))
+
+
+def _base(k: int, scenes: Sequence[Scene], story: Story) -> int | None:
+    """The page behind a dialog: the one that was there before it, if that is none itself."""
+    first = story.pages[k].shots[0][0]
+    if scenes[k].dialog is None or first == 0:
+        return None
+    before = story.place[first - 1][0]
+    return before if scenes[before].dialog is None else None
+
+
+def _dim(scene: Scene, base: Scene) -> float:
+    """How much of the light of the page behind a dialog is gone, 0 to 1."""
+    if scene.sheet.picture is None or base.sheet.picture is None or scene.dialog is None:
+        return 0.5
+    rows = min(scene.sheet.picture.shape[0], base.sheet.picture.shape[0])
+    now, lit = (p[:rows:4, ::4].max(axis=2).astype(np.float64) for p in (scene.sheet.picture, base.sheet.picture))
+    box = scene.dialog.box
+    now[round(box.y / 4) : round(box.bottom / 4), round(box.x / 4) : round(box.right / 4)] = -1
+    usable = (now >= 0) & (lit > 40)
+    if not usable.any():
+        usable = (now >= 0) & (lit > 8)
+    return float(np.clip(1 - np.median(now[usable] / lit[usable]), 0.1, 0.9)) if usable.any() else 0.5
 
 
 def _frame_colors(scene: Scene) -> tuple[str, str]:
@@ -190,7 +224,7 @@ def _scheme(ground: str) -> str:
     return "dark" if sum(int(ground[i : i + 2], 16) for i in (1, 3, 5)) < 384 else "light"
 
 
-def _component(name: str, tree: El, parts: Mapping[str, El], assets: Assets) -> str:
+def _component(name: str, tree: El, parts: Mapping[str, El], assets: Assets, pages: Sequence[str] = ()) -> str:
     """The module of one component."""
     tags = {e.tag for e in walk(tree)}
     expressions = codes(tree)
@@ -201,6 +235,7 @@ def _component(name: str, tree: El, parts: Mapping[str, El], assets: Assets) -> 
     head = ['import { type ReactNode } from "react";']
     head += [f'import {i} from "{assets.path(i)}";' for i in images]
     head += [f'import {{ {", ".join(used)} }} from "../flow";'] if used else []
+    head += [f'import {{ {p} }} from "./{p}";' for p in sorted(tags & set(pages))]
     head += [f'import {{ {p} }} from "../parts/{p}";' for p in sorted(tags & set(parts))]
     if mapped:
         head += [

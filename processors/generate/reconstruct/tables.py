@@ -6,6 +6,7 @@ that were seen. Its component maps over the rows, its data goes to `src/data`, i
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from .layout import Node, cut
 from .model import Box, Text
 from .names import slug, unique
 
+_SHADE = re.compile(r'className="[^"]*"|\bimage\w+|name="[^"]*"')
 _SPREAD = 3.0  # px by which the edges of one column may differ
 
 
@@ -158,7 +160,11 @@ def _column_look(grid: Grid, column: int, rows: Sequence[int], ctx: Context) -> 
         common = {k: v for k, v in dict(looks.most_common(1)[0][0]).items() if k != "letter-spacing"}
         return common | aligned
     emitted = [_cell("td", c, cell_box(grid, r, column), 1, ctx) for r, c in cells]
-    return emitted[0] if len({render(e) for e in emitted}) == 1 else None
+    # What differs only in a shade, a pixel or the crop of an icon is the same thing.
+    if len({_SHADE.sub("", render(e)) for e in emitted}) > 1:
+        return None
+    common_cell = Counter(render(e) for e in emitted).most_common(1)[0][0]
+    return next(e for e in emitted if render(e) == common_cell)
 
 
 def _alignment(lines: Sequence[tuple[Box, Text]]) -> Decls | None:

@@ -50,35 +50,36 @@ FROM (
   GROUP BY request_id
 ) AS submitted
 LEFT JOIN (
-  -- Runs are '' or UUIDv7 texts: the greatest is the latest.
-  SELECT * FROM verdicts WHERE run NOT IN (SELECT run FROM isolated_runs) ORDER BY request_id, run DESC LIMIT 1 BY request_id
-) AS verdict ON verdict.request_id = submitted.request_id
+  -- Runs are '' or UUIDv7 texts: the greatest is the latest. Ids are minted by producers: what another tenant writes under one is not its.
+  SELECT * FROM verdicts WHERE run NOT IN (SELECT run FROM isolated_runs) ORDER BY request_id, tenant, run DESC LIMIT 1 BY request_id, tenant
+) AS verdict ON verdict.request_id = submitted.request_id AND verdict.tenant = submitted.tenant
 LEFT JOIN (
   SELECT
     request_id,
+    tenant,
     sum(ifNull(cost, 0)) AS cost_usd,
     sum(unpriced_of_run) AS unpriced,
     sum(events_of_one) AS events,
     groupArray(run) AS runs,
     groupArray(events_of_one) AS events_of_run
   FROM (
-    SELECT request_id, run, sum(cost_usd) AS cost, countIf(isNull(cost_usd)) AS unpriced_of_run, count() AS events_of_one
+    SELECT request_id, tenant, run, sum(cost_usd) AS cost, countIf(isNull(cost_usd)) AS unpriced_of_run, count() AS events_of_one
     FROM usage
-    GROUP BY request_id, run
+    GROUP BY request_id, tenant, run
   )
-  GROUP BY request_id
-) AS metered ON metered.request_id = submitted.request_id
+  GROUP BY request_id, tenant
+) AS metered ON metered.request_id = submitted.request_id AND metered.tenant = submitted.tenant
 LEFT JOIN (
-  SELECT request_id, count() AS steps
+  SELECT request_id, tenant, count() AS steps
   FROM (
-    SELECT request_id FROM features
+    SELECT request_id, tenant FROM features
     UNION ALL
-    SELECT request_id FROM artifacts
+    SELECT request_id, tenant FROM artifacts
     UNION ALL
-    SELECT request_id FROM progress
+    SELECT request_id, tenant FROM progress
   )
-  GROUP BY request_id
-) AS step ON step.request_id = submitted.request_id
+  GROUP BY request_id, tenant
+) AS step ON step.request_id = submitted.request_id AND step.tenant = submitted.tenant
 COMMENT 'One row a request. cost_usd is NULL where a price is not known (unpriced events); it has all its usage when usage_events_of_run = usage_events_expected';
 
 CREATE OR REPLACE VIEW timeline AS

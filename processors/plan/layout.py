@@ -1,0 +1,143 @@
+"""Lists that people lay out in other ways than sentences and bullets: JSON, rows of cells, tables, names over their fields.
+
+All become lines that the grammar reads anyhow ("products: name, price"), so that it has one way to read a list.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from processors.plan.fieldtypes import is_known
+from processors.plan.lexicon import lexicon
+from processors.plan.words import is_plural
+
+_KIND = r"(?:entity|entities|table|model|object|resource|collection|sheet|list|tab|section|module|class|record type|data type|screen)"
+_NAMED = re.compile(
+    rf"^(?P<mark>[ ]{{0,8}}(?:[-*\u2022#]{{1,6}}[ ]+|\d{{1,2}}[.)][ ]+)?){_KIND}(?: \d{{1,2}})? ?(?:[:=]|-(?= )) ?(?P<name>[A-Za-z]\S.{{0,300}})$", re.I
+)
+_FIELDS = re.compile(r"^[ ]{0,8}(?:[-*\u2022][ ]+)?(?:its |the )?(?:fields|columns|attributes|properties|details|data|keys)(?: are)? ?[:=] ?(?P<list>.{0,4000})$", re.I)
+_RULE = re.compile(r"^[\s|:+-]{3,}$")
+_BULLET = re.compile(r"^\s*(?:[-*+\u2022#]|\d{1,2}[.)]|[a-z]\))")
+_CELL_HEADS = lexicon("field fields column columns attribute attributes property name entity entities table tables object type types")
+_MOST_CELL_WORDS = 5
+
+
+def structured(text: str) -> dict[str, Any] | None:
+    """The entities of a JSON object that maps names to lists of fields or fields to types, perhaps with words around it; else None."""
+    start, end = text.find("{"), text.rfind("}")
+    if start < 0 or end < start:
+        return None
+    try:
+        document = json.loads(text[start : end + 1])
+    except (ValueError, RecursionError):
+        return None
+    for wrapper in ("entities", "tables", "models", "schema"):
+        if isinstance(document, dict) and isinstance(document.get(wrapper), dict):
+            document = document[wrapper]
+    if isinstance(document, dict) and document and all(_lists_fields(fields) for fields in document.values()):
+        return document
+    return None
+
+
+def _lists_fields(fields: object) -> bool:
+    if isinstance(fields, dict):
+        return bool(fields) and all(isinstance(kind, str) or _options(kind) for kind in fields.values())
+    return isinstance(fields, list) and bool(fields) and all(isinstance(f, str) or (isinstance(f, dict) and "name" in f) for f in fields)
+
+
+def _options(kind: object) -> bool:
+    return isinstance(kind, list) and bool(kind) and all(isinstance(option, str) for option in kind)
+
+
+def as_lines(text: str) -> str:
+    """The text with tables, rows of cells and names over their fields as lines and bullets."""
+    lines = [_without_kind(line) for line in text.split("\n")]
+    return "\n".join(_stacks(_merged(_tables(lines))))
+
+
+def _without_kind(line: str) -> str:
+    """ "Entity: Employee" -> "Employee"."""
+    match = _NAMED.match(line)
+    return f"{match['mark']}{match['name']}" if match else line
+
+
+def _merged(lines: list[str]) -> list[str]:
+    """ "Fields: name, price" goes to the name on the line before it."""
+    merged: list[str] = []
+    for line in lines:
+        match = _FIELDS.match(line)
+        at = next((i for i in range(len(merged) - 1, -1, -1) if merged[i].strip()), None)
+        head = merged[at].strip(" -*#\u2022:.0123456789)") if at is not None else ""
+        if match and at is not None and 1 <= len(head.split()) <= 4 and "," not in head:
+            merged[at] = f"{merged[at].rstrip(' :')}: {match['list']}".rstrip()
+            del merged[at + 1 :]
+        else:
+            merged.append(line)
+    return merged
+
+
+def _tables(lines: list[str]) -> list[str]:
+    """Rows of cells: a name with its fields, or below a heading one field with its type a row."""
+    made: list[str] = []
+    for line in lines:
+        if "|" in line and _RULE.match(line):
+            continue
+        cells = _cells(line)
+        if cells is None:
+            made.append(line)
+        elif all(cell.lower().split(" ")[-1] in _CELL_HEADS | {"notes", "description", "required"} for cell in cells):
+            continue  # the table's own heading
+        elif "|" in line.strip()[:1]:
+            name, rest = cells[0], ", ".join(cells[1:])
+            made.append(f"{name}: {rest}" if is_plural(name.lower().split(" ")[-1]) or "," in rest else f"- {name} ({rest})")
+        else:
+            made.append(f"{cells[0]}: {', '.join(cells[1:])}")
+    return made
+
+
+def _cells(line: str) -> list[str] | None:
+    """The cells of a row, at least two: between pipes at both ends, or three and more short ones between semicolons."""
+    text = line.strip()
+    if text.startswith("|") and text.endswith("|") and len(text) > 2:
+        cells = [cell.strip() for cell in text[1:-1].split("|")]
+        return [c for c in cells if c] if sum(map(bool, cells)) >= 2 else None
+    cells = [cell.strip() for cell in re.split(r"[;\t]", text)]
+    short = all(0 < len(cell.split()) <= _MOST_CELL_WORDS and not re.search(r"[:().?!]", cell) for cell in cells)
+    return cells if len(cells) >= 3 and short and not _BULLET.match(line) else None
+
+
+def _stacks(lines: list[str]) -> list[str]:
+    """A name on a line of its own and its fields on the lines below: the fields become bullets."""
+    made: list[str] = []
+    at = 0
+    while at < len(lines):
+        end = at + 1
+        while end < len(lines) and _stacked(lines[end]):
+            end += 1
+        head, below = lines[at].strip(), lines[at + 1 : end]
+        alone = at == 0 or not lines[at - 1].strip()
+        if below and alone and _heads(head, below):
+            made.append(lines[at].rstrip(" :") + ":")
+            made.extend(f"- {line.strip()}" for line in below)
+            at = end
+        else:
+            made.append(lines[at])
+            at += 1
+    return made
+
+
+def _stacked(line: str) -> bool:
+    text = re.sub(r"\([^()]{0,200}\)", "", line).strip()
+    return bool(text) and len(text.split(":")[0].split()) <= _MOST_CELL_WORDS and not _BULLET.match(line) and text[-1] not in ".!?:;,"
+
+
+def _heads(head: str, below: list[str]) -> bool:
+    if _BULLET.match(head) or "," in head or "(" in head or not 1 <= len(head.split()) <= 4:
+        return False
+    if head.endswith(":"):
+        return not any(re.search(r"[:(].*,.*,|\w+ \(.*,", line) for line in below) or not is_plural(below[0].split(":")[0].split()[-1].lower())
+    plain = [re.split(r"[:(]", line)[0].strip().lower() for line in below]
+    known = sum(is_known(label) for label in plain)
+    return ":" not in head and len(below) >= 2 and known * 2 >= len(below) and is_plural(head.split()[-1].lower())
