@@ -80,22 +80,13 @@ def unframe(value: bytes | None) -> int:
 def maker(kind: type[Any]) -> Callable[..., Any]:
     """A function that makes records of a frozen class from all their fields, three times as fast as the class itself does.
 
-    A frozen dataclass sets its fields one by one past its own ``__setattr__``. Here a twin with the same slots is filled the ordinary way, and then
-    is told its class.
+    A frozen dataclass sets each field through ``object.__setattr__``, by name. This one goes to the slots directly.
     """
     names = [f.name for f in fields(kind)]
-    body = "".join(f"    self.{n} = {n}\n" for n in names)
-    space: dict[str, Any] = {}
-    exec(f"def __init__(self, *, {', '.join(names)}):\n{body}", space)
-    twin = type(
-        kind.__name__, kind.__bases__, {"__slots__": kind.__slots__, "__init__": space["__init__"], "__setattr__": object.__setattr__}
-    )
-
-    def make(**values: Any) -> Any:
-        record = twin(**values)
-        record.__class__ = kind
-        return record
-
+    space: dict[str, Any] = {"new": object.__new__, "kind": kind, **{f"set_{n}": getattr(kind, n).__set__ for n in names}}
+    body = "".join(f"    set_{n}(record, {n})\n" for n in names)
+    exec(f"def make(*, {', '.join(names)}):\n    record = new(kind)\n{body}    return record\n", space)
+    make: Callable[..., Any] = space["make"]
     return make
 
 

@@ -99,6 +99,12 @@ class CpuPool:
         self._slots = asyncio.Semaphore(size)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="cpu")
 
+    async def __aenter__(self) -> CpuPool:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
     async def run(self, function: Callable[..., Any], *args: Any, progress: Callable[[float, str], None] | None = None) -> Any:
         """Call ``function(*args, report)`` in a process. ``progress`` is called in the event loop.
 

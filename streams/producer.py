@@ -109,8 +109,8 @@ class AckedProducer:
     async def close(self, timeout_s: float = 10.0) -> int:
         """Wait until all is delivered or the time is over; returns how many records were not."""
         end = self._loop.time() + timeout_s
-        while self._under_way and self._loop.time() < end:
-            await asyncio.sleep(_SERVE_EVERY_S)  # noqa: ASYNC110: librdkafka tells by being asked
+        while self._under_way and self._loop.time() < end:  # noqa: ASYNC110 - librdkafka tells only those who ask
+            await asyncio.sleep(_SERVE_EVERY_S)
         left = self._under_way
         if self._timer:
             self._timer.cancel()

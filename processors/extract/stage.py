@@ -44,11 +44,8 @@ class Extractor:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        self._cpu = CpuPool(self.settings.processes)
-        try:
+        async with CpuPool(self.settings.processes) as self._cpu:
             yield
-        finally:
-            self._cpu.close()
 
     async def extract(self, record: VideoSubmitted, context: Context) -> Sequence[Record]:
         assert self._cpu is not None

@@ -44,11 +44,8 @@ class Generator:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        self._cpu = CpuPool(self.settings.processes)
-        try:
+        async with CpuPool(self.settings.processes) as self._cpu:
             yield
-        finally:
-            self._cpu.close()
 
     async def generate(self, request: GenerationRequested, context: Context) -> Sequence[Record]:
         context.progress(0.0, f"generating: {request.method}")

@@ -57,7 +57,7 @@ UNITS = lexicon("""minute minutes min mins hour hours hr hrs second seconds sec 
     km kilometer kilometers kilometre kilometres mile miles m meter meters metre metres cm centimeter centimeters centimetre
     centimetres mm inch inches foot feet ft l liter liters litre litres ml percent percentage % degrees degree celsius
     fahrenheit °c °f kwh watts watt volts kcal calories points stars pieces units persons people cents sqm m2 m² hectares acres
-    mph kmh km/h bpm""")
+    mph kmh km/h bpm""") | {f"{kind} {unit}" for kind in ("square", "cubic") for unit in ("meters", "metres", "feet", "kilometers", "kilometres", "miles", "inches")}
 
 _PREPOSITION = re.compile(r"\s(?:of|per|for|in|by|at|on|from|to|with|until|since|about)\s")
 _EMAIL = re.compile(r"\be-?mails?\b")
@@ -79,11 +79,11 @@ _MONEY = re.compile(
 _INTEGER = re.compile(
     r"^(?:stock|quantity|qty|count|capacity|year|age|population|headcount|seats|beds|bedrooms|bathrooms|pages|copies|bottles|points|calories|"
     r"votes|likes|views|nights|laps|doors|passengers|pieces|pots|servings|portions|episodes|wins|losses|stars|spaces|bids|downloads|"
-    r"followers|credits|installments)$"
+    r"followers|credits|installments|sets|reps|repetitions|instalments)$"
 )
 _NUMBER = re.compile(
     r"^(?:weight|height|width|depth|distance|mileage|rating|hours|minutes|seconds|temperature|percentage|percent|discount|latitude|"
-    r"longitude|speed|altitude|elevation|kilometers|kilometres|miles|humidity|ph|bmi|gpa|acreage)$"
+    r"longitude|speed|altitude|elevation|kilometers|kilometres|miles|humidity|ph|bmi|gpa|acreage|kilograms|kilos|litres|liters|grams|tonnes)$"
 )
 # What would be a number or an amount by its head, and is written as words or a range.
 _NO_NUMBER = re.compile(
@@ -93,7 +93,7 @@ _VALUE = re.compile(
     r"^(?:estimated|replacement|market|face|insured|purchase|total|book|resale|contract|order|deal|asset|current|appraised) value$"
 )
 _SPENT = re.compile(
-    r"(\w+) (?:spent|worked|left|sold|available|required|needed|used|taken|played|read|logged|remaining|in stock|on hand|ordered)"
+    r"(\w+) (?:spent|worked|left|sold|available|required|needed|used|taken|played|read|logged|driven|ridden|walked|run|hiked|cycled|billed|slept|caught|collected|harvested|produced|remaining|in stock|on hand|ordered)"
 )
 # A score may be "2-1" and a rate "high"; these are numbers.
 _SCORE = re.compile(r"^(?:home|away|test|exam|quiz|credit|total|average|max|maximum|min|minimum|passing) score$")
@@ -106,7 +106,7 @@ _LONG = re.compile(
     r"text|ingredients|directions|about|review|observations?|symptoms|requirements|agenda|minutes of meeting|story|terms|steps)$"
 )
 _BOOLEAN_WORDS = lexicon("""active inactive done available public private paid unpaid recurring remote optional mandatory visible hidden online offline
-    positive negative present absent vegan vegetarian urgent billable indoor outdoor waterproof gluten-free halal kosher perishable overdue archived taxable fragile refundable open-source""")
+    positive negative present absent vegan vegetarian urgent billable indoor outdoor waterproof gluten-free halal kosher perishable overdue archived healthy renewable reusable valid expired passed taxable fragile refundable open-source""")
 _BOOLEAN_START = re.compile(
     r"^(?:is|are|has|have|was|were|can|should|does|did|needs|allows|accepts) \w|^(?:in stock|in use|for sale|on sale|on offer|sold out)$"
 )

@@ -27,11 +27,12 @@ from processors.plan.vocabulary import (
     HAS,
     HAS_OF_PARTS,
     HEADINGS,
+    KEEPERS,
     MODALS,
     PRONOUNS,
     VAGUE,
 )
-from processors.plan.words import is_plural, singular_phrase
+from processors.plan.words import COLLECTIVE, is_plural, singular_phrase
 
 _EVERY = frozenset({"each", "every", "all", "any"})
 _RELATES = lexicon("belongs belong linked related assigned connected attached refers references associated")
@@ -83,10 +84,12 @@ class _Grammar:
     def _lists_fields(self, line: Line) -> bool:
         """Whether the lines under this one are fields of what it names, and no entities themselves."""
         head = Reader(tokenise(line.text.rstrip(" :-.")))
-        if not 1 <= len(head) <= 12 or any(self._declares_line(child) for child in line.children):
+        plain = sum(not re.search(r"[:(,]", child.text) for child in line.children)
+        choices = [c for c in line.children if plain * 2 >= len(line.children) and self._lists_choices(c)]
+        if not 1 <= len(head) <= 12 or any(self._declares_line(child) for child in line.children if child not in choices):
             return False
         last = head.low(len(head) - 1)
-        if last in CHROME and last not in ("users", "everyone"):
+        if last in CHROME:
             return False
         if last in VAGUE and last not in ("fields", "following", "people", "users", "data", "details", "records", "values"):
             return False
@@ -97,6 +100,11 @@ class _Grammar:
             or last in ("with", "have", "has", "fields", "following")
             or any(head.has(i) is not None for i in range(1, len(head)))
         )
+
+    def _lists_choices(self, line: Line) -> bool:
+        """ "condition: new, used, broken" among lines that are plain fields."""
+        match = _AWAY.match(line.text)
+        return match is not None and not line.children and not is_plural(match["label"].split(" ")[-1].lower())
 
     def _declares_line(self, line: Line) -> bool:
         if line.children and not all(len(child.text.split()) <= 2 for child in line.children):
@@ -187,6 +195,8 @@ class _Grammar:
         after = reader.has(end)
         if after is None and many and reader.low(end) == "and":
             after = reader.has(end + 1) if reader.low(end + 1) in HAS_OF_PARTS else None
+        if after is not None and application and (kept := self._kept(reader, at, end)) is not None:
+            return kept
         if after is not None and last in CHROME:
             return len(reader) if not reader.lists_things(after) else self._things(reader, after, curated=True)
         if after is not None and reader.low(after) in ("each", "every"):
@@ -198,7 +208,10 @@ class _Grammar:
                 return self._things(reader, after, curated=True)
             return self._fields(reader, after, self._entity(reader, at, end, every=True))
         if application and reader.low(end) in ("with", "for", "of", "containing", "about", "around", "including"):
-            curated = reader.low(end) == "of" or (reader.low(end) == "for" and last not in GENERIC_APPS)
+            if (kept := self._kept(reader, at, end)) is not None:
+                return kept
+            bare = not _entity_name(reader, at, end - 1) or _entity_name(reader, at, end - 1).lower() in _PLAIN
+            curated = reader.low(end) == "of" or (reader.low(end) == "for" and last not in GENERIC_APPS and bare)
             return self._things(reader, end + 1, curated=curated)
         introduced = reader.introduced(end)
         if introduced is not None and reader.low(end) != "and" and not application and (many or reader.low(at - 1) in _EVERY):
@@ -215,6 +228,28 @@ class _Grammar:
         if reader.low(end) in _RELATES or (reader.low(end) in ("is", "are") and reader.low(end + 1) in _RELATES):
             return self._fields(reader, end, self._entity(reader, at, end, every=True))
         return end
+
+    def _kept(self, reader: Reader, at: int, end: int) -> int | None:
+        """ "a movie tracker with title, director and year": the fields are those of what the application is named after."""
+        after = reader.introduced(end)
+        after = reader.has(end) if after is None else after
+        if after is None or reader.low(end - 1) not in KEEPERS or end - at < 2 or reader.low(at - 1) in _EVERY:
+            return None
+        start = reader.determiners(after)
+        phrase = reader.noun_phrase(start)
+        things = phrase > start and is_plural(reader.low(phrase - 1)) and not is_known(reader.text(start, phrase))
+        if things or reader.lists_things(after) or not reader.fieldish(after, reader.end_of_list(after)):
+            return None
+        words = _entity_name(reader, at, end - 1).split(" ")
+        last = words[-1].lower()
+        if last in _PLAIN or last.endswith("ing") or last in FUNCTION:
+            return None
+        name = "item" if (last in APPS and last not in ("product", "service")) or last in COLLECTIVE else " ".join(words)
+        entity = self._known(name)
+        if entity is None:
+            entity = EntityDraft(name, plural=True)
+            self.entities.append(entity)
+        return self._fields(reader, after, entity)
 
     def _wants_application(self, reader: Reader, at: int) -> bool:
         start = reader.determiners(at)
@@ -510,6 +545,8 @@ class _Grammar:
             return many or start > at
         if reader.mark(end, "("):
             return many and start == at and reader.fieldish(end + 1, reader.closing(end))
+        if reader.mark(end, "-") and many and start == at and (reader.mark(at - 1, "-") or (reader.low(at - 1) == "and" and reader.mark(at - 2, "-"))):
+            return reader.fieldish(end + 1, reader.end_of_list(end + 1))
         if reader.mark(end, ":"):
             listed = reader.end_of_list(end + 1)
             return many and start == at and reader.fieldish(end + 1, listed)
@@ -543,6 +580,8 @@ _PLAIN = lexicon("""small simple little nice basic new modern clean easy quick g
 
 def _entity_name(reader: Reader, start: int, end: int) -> str:
     words = [reader.tokens[i].text for i in range(start, end)]
+    if not words:
+        return ""
     while len(words) > 1 and (words[0].lower() in _PLAIN or words[0].lower() in BUILD):
         words = words[1:]
     words[-1] = re.sub(r"(?:'s|(?<=s)')$", "", words[-1])

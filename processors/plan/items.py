@@ -33,7 +33,7 @@ _SHARED = lexicon("""first last middle start end home away pickup return arrival
 _CHOSEN = lexicon("""status state type kind category priority level size gender sex severity stage method role condition phase urgency difficulty color colour
     shift season plan tier class result outcome verdict frequency mood visibility format currency""")
 _FILLERS = lexicon(
-    "that which is are can be may must should either one of being the following values options choices such as like from for example a an called it they only always usually"
+    "that which is are can be may must should choose chosen pick picked selected either one of being the following values options choices such as like from for example a an called it they only always usually"
 )
 
 
@@ -137,7 +137,7 @@ def _amount(reader: Reader, at: int, draft: FieldDraft) -> int:
     if kind == "many":
         draft.label, draft.type = " ".join(words), "integer"
     elif kind == "much" and (not words or words[0].lower().startswith(("cost", "paid", "price"))):
-        draft.label, draft.type = "cost", "money"
+        draft.label, draft.type = ("cost" if words else "amount"), "money"
     elif kind == "much":
         draft.label, draft.type = " ".join(words), "number"
     else:
@@ -216,9 +216,11 @@ def _words(reader: Reader, at: int, draft: FieldDraft) -> tuple[list[str], int]:
             at = _relative(reader, at, draft)
             break
         elif words and low in ("with", "having"):
+            named = reader.determiners(at + 1)
+            named += reader.low(named) in ("possible", "following", "allowed")
             found = (
-                reader.choices(at + 2 + reader.mark(at + 2, ":"), anyway=True)
-                if reader.low(at + 1) in ("options", "values", "choices")
+                reader.choices(named + 1 + reader.mark(named + 1, ":"), anyway=True)
+                if reader.low(named) in ("options", "values", "choices", "states")
                 else None
             )
             if found:
@@ -396,7 +398,7 @@ def bracket(reader: Reader, start: int, end: int, draft: FieldDraft) -> None:
     if rest in UNITS or (amount in UNITS and amount != rest):
         draft.type, draft.unit = "number", rest
         return
-    if re.fullmatch(r"\d+ ?(?:-|to|/|and) ?\d+(?: stars| points)?", rest):
+    if re.fullmatch(r"\d+ ?(?:-|to|/|and)? ?\d+(?: stars| points)?", rest):
         draft.type = "number"
         return
     while start < end and reader.low(start) in _FILLERS and reader.word(start + 1):

@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any
 
-from processors.plan.fieldtypes import is_known
+from processors.plan.fieldtypes import TYPE_WORDS, is_known
 from processors.plan.lexicon import lexicon
 from processors.plan.words import is_plural
 
@@ -49,6 +49,46 @@ def _lists_fields(fields: object) -> bool:
 
 def _options(kind: object) -> bool:
     return isinstance(kind, list) and bool(kind) and all(isinstance(option, str) for option in kind)
+
+
+_DECLARED = re.compile(
+    r"\b(?:create table(?: if not exists)?|interface|type|model|struct|class|table) [\"`]?(?P<name>[A-Za-z_]\w{0,60})[\"`]?(?: =| extends \w{1,60})? ?(?P<open>[({])"
+    r"(?P<body>(?:[^(){}]|\([^(){}]{0,200}\)){1,4000})[)}]",
+    re.I,
+)
+_COLUMN = re.compile(r"^[\"`]?(?P<name>[A-Za-z_]\w{0,60})[\"`]?(?P<optional>\?)?(?: ?: ?| {1,20})(?P<type>.{1,200})$")
+_CODE_TYPES = {"string": "text", "str": "text", "varchar": "text", "serial": "integer", "numeric": "number", "datetime": "datetime", "timestamp": "datetime"}
+
+
+def declared(text: str) -> dict[str, Any] | None:
+    """The entities of declarations in SQL, TypeScript or the like; None where a text holds none."""
+    found = list(_DECLARED.finditer(text))
+    names = {match["name"].casefold().rstrip("s"): match["name"] for match in found}
+    entities: dict[str, Any] = {}
+    for match in found:
+        fields: dict[str, str | list[str]] = {}
+        for part in re.split(r"[;\n]|,(?![^(]{0,200}\))", match["body"]):
+            column = _COLUMN.match(part.strip())
+            if column is None or column["name"].casefold() in ("id", "primary", "foreign", "unique", "constraint", "check", "index"):
+                continue
+            fields[column["name"]] = _column_type(column["type"], names)
+        if not fields or (match["open"] == "(" and not match[0].lower().startswith("create")):
+            return None
+        entities[match["name"]] = fields
+    return entities or None
+
+
+def _column_type(text: str, names: dict[str, str]) -> str | list[str]:
+    options = re.findall(r"['\"]([^'\"]{1,60})['\"]", text)
+    if len(options) >= 2 and ("|" in text or text.lower().startswith(("enum", "check")) or " in (" in text.lower()):
+        return list(dict.fromkeys(options))
+    if refers := re.search(r"\breferences [\"`]?(\w{1,60})", text, re.I):
+        return names.get(refers[1].casefold().rstrip("s"), "text")
+    kind = re.split(r"\W", text.strip(), maxsplit=1)[0].casefold()
+    if (target := names.get(kind.rstrip("s"))) is not None:
+        return target
+    kind = _CODE_TYPES.get(kind, kind)
+    return kind if kind in TYPE_WORDS and TYPE_WORDS[kind] not in ("enum", "reference") else "text"
 
 
 def as_lines(text: str) -> str:

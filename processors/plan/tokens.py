@@ -37,6 +37,16 @@ _REPLACEMENTS = (
     (re.compile(r"\bno\.(?=\s)", re.I), "no"),
     (re.compile(r"\s&\s|\s\+\s|\b(?:as well as|along with|together with|in addition to)\b", re.I), " and "),
     (re.compile(r"\band/or\b", re.I), "and"),
+    (re.compile(r"(?<=\w)\.(?=\s?[,;)])"), ""),
+    (re.compile(r"\b((?i:dept|qty|tel|approx|max|min|nr|incl|mgr|addr|acc|inv|ref|desc|avg|est|cat|pct|vol|temp))\.(?=\s[a-z(])"), r"\1"),
+    # "the attributes of a species are" says what every one of them has.
+    (
+        re.compile(
+            r"\b(?:the )?(?:attributes|fields|columns|properties|details) (?:of|for) (?:a|an|each|every|the|our|all) ([\w-]+(?: [\w-]+)?) ?(?:are|is|should be|include|includes|:)",
+            re.I,
+        ),
+        r"each \1 has",
+    ),
     (re.compile(r"\b(?:write|note|jot|take) down\b", re.I), "record"),
     # "the first table is called clients", "a customers table with", 'a "Tools" list' all name what is kept.
     (
@@ -75,9 +85,10 @@ _TOKEN = re.compile(
     re.X,
 )
 _MARKS = {"[": "(", "{": "(", "<": "", "]": ")", "}": ")", ">": "", "|": "/", "=": "", "!": "."}
-_BULLET = re.compile(r"^(?P<indent>\s*)(?P<mark>[-*+\u2022]|\d{1,2}[.)]|[a-z]\))\s+(?P<text>.*)$")
+_BULLET = re.compile(r"^(?P<indent>\s*)(?P<mark>[-*+\u2022]|\d{1,2}(?:\.\d{1,2}){0,3}[.)]|\d{1,2}(?:\.\d{1,2}){1,3}|[a-z]\))\s+(?P<text>.*)$")
 _HEADING = re.compile(r"^(?P<indent>\s*)#{1,6}\s+(?P<text>.*)$")
-_STARTS_LIST = re.compile(r"^\s*[\w' ]{1,48}(?::\s|\s*\(|\s-\s)")
+_STARTS_LIST = re.compile(r"^\s*[\w' ]{1,48}(?::(?:\s|$)|\s*\(|\s-\s)")
+_ASKING = lexicon("can could would will do does is are may might should please what which how who where when why i we")
 # Names that are one word although they look like camelCase.
 _BRANDS = lexicon(
     "LinkedIn GitHub GitLab YouTube PayPal WhatsApp JavaScript TypeScript PowerPoint FaceTime WordPress QuickBooks TikTok OpenStreetMap AirTag"
@@ -187,6 +198,9 @@ def clauses(tokens: list[Token]) -> list[Clause]:
             if depth == 0:
                 continue
             depth -= 1
+        if depth == 0 and token.mark and token.text == "?" and found[-1] and index + 1 == len(tokens) and _ends_a_list(found[-1]):
+            found[-1].append(token)  # the last of "date, inspector, passed?"
+            continue
         ends = token.mark and (token.text == "." or (token.text == "?" and _sentence_follows(tokens, index)))
         if ends and depth == 0:
             found.append([])
@@ -195,6 +209,10 @@ def clauses(tokens: list[Token]) -> list[Clause]:
     for _ in range(depth):
         found[-1].append(Token(")", ")", True))
     return [clause for clause in found if clause]
+
+
+def _ends_a_list(clause: Clause) -> bool:
+    return clause[0].low not in _ASKING and any(t.mark and t.text in (":", "-") for t in clause) and any(t.mark and t.text == "," for t in clause[-4:])
 
 
 def _sentence_follows(tokens: list[Token], index: int) -> bool:

@@ -12,7 +12,7 @@ from processors.plan.errors import BadPrompt, NotUnderstood
 from processors.plan.fieldtypes import is_known
 from processors.plan.grammar import read
 from processors.plan.language import is_english
-from processors.plan.layout import as_lines, structured
+from processors.plan.layout import as_lines, declared, structured
 from processors.plan.look import theme_of
 from processors.plan.tokens import normalise
 from processors.plan.vocabulary import BEYOND, VAGUE
@@ -43,7 +43,7 @@ def understand(text: str) -> Spec:
     written = is_written(text)
     if written is not None:
         return read_written(written)
-    if (entities := structured(text)) is not None:
+    if (entities := structured(text) or declared(text)) is not None:
         return read_written(json.dumps({"entities": entities}))
     if len(text) > MAX_PROSE_CHARACTERS:
         raise NotUnderstood(

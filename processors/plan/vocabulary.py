@@ -28,7 +28,7 @@ KEEP = lexicon("""manage manages managing keep keeps keeping track tracks tracki
     administer administers administering monitor monitors monitoring hold holds holding schedule schedules scheduling
     contain contains containing include includes including have has having need needs want wants cover covers covering
     create creates creating add adds adding edit edits editing enter enters entering delete deletes deleting remove removes removing
-    view views viewing browse browses browsing update updates updating""")
+    view views viewing browse browses browsing update updates updating capture captures capturing remember remembers remembering""")
 # Those that alone are reason enough to keep a thing of which nothing else is said.
 CURATE = lexicon("""manage manages managing keep keeps keeping track tracks tracking store stores storing record records recording handle handles handling
     organise organises organising organize organizes organizing maintain maintains maintaining register registers registering log logs
@@ -66,8 +66,10 @@ VAGUE = lexicon("""something anything everything nothing thing things stuff data
     operation operations step steps activity minute minutes hour hours place""")
 # Parts of the screen and ways to use it: never things with fields of their own.
 CHROME = lexicon("""dashboard dashboards chart charts graph graphs homepage header headers footer sidebar menu menus navbar navigation button buttons login
-    logo theme layout design interface ui ux export exports search filter filters sorting pagination permission permissions statistics admin
-    admins everyone users user overview""")
+    logo theme layout design interface ui ux export exports search filter filters sorting pagination permission permissions statistics overview""")
+# Applications that are named after what they keep: "movie tracker", "product catalogue".
+KEEPERS = lexicon("""tracker catalogue catalog list register directory database inventory log logbook collection registry archive manager planner organiser
+    organizer app application tool diary journal""")
 # Headings over fields or over anything, which name nothing themselves.
 HEADINGS = lexicon("""fields data info information details columns attributes values following features entities tables records requirements
     functions functionality sections modules screens pages tabs lists goals notes things""")

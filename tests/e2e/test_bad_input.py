@@ -137,11 +137,52 @@ def test_dead_letters_can_be_listed_shown_replayed_and_dropped(stack, eventually
     shown = stack.json("dead-letters", "show", letter)
     assert shown["topic"] == PROMPT_SUBMITTED.name and bytes.fromhex(shown["value_hex"]) and "does not decode" in shown["record"]
     [outcome] = stack.json("dead-letters", "replay", letter, expect=1)
-    assert not outcome["replayed"] and "fail again" in outcome["message"]
+    assert not outcome["replayed"] and outcome["message"]
     [dropped] = stack.json("dead-letters", "drop", letter)
     assert dropped["dropped"]
     eventually(lambda: letter not in [r["event_id"] for r in stack.json("dead-letters", "list")], "the letter to be put away")
     assert stack.cli("dead-letters", "drop").returncode == 2
+
+
+def test_a_replayed_dead_letter_is_a_run_of_its_own(stack, eventually):
+    """Its cause is still there, so it ends in the dead letters again: under other ids, with the run's own verdict and count of usage."""
+    foreign = put_content(stack.connection.objects(), "somebody", b"else's")
+    record = VideoSubmitted(request_id=ids.new_id(), tenant="replayer", project="p", media_uri=str(foreign), media_size=6)
+    stack.connection.door().publish(VIDEO_SUBMITTED, record, record.request_id.encode())
+    stack.connection.door().flush()
+    [letter] = eventually(lambda: stack.json("dead-letters", "list", "--tenant", "replayer"), "the dead letter")
+    assert stack.json("dead-letters", "replay", "--tenant", "replayer", "--dry-run")[0]["replayed"] is False
+    [outcome] = stack.json("dead-letters", "replay", "--tenant", "replayer")
+    assert outcome["replayed"] and outcome["id"] == letter["event_id"]
+    [again] = eventually(
+        lambda: [r for r in stack.json("dead-letters", "list", "--tenant", "replayer") if r["run"]], "the second dead letter"
+    )
+    assert again["event_id"] != letter["event_id"] and again["request_id"] == record.request_id
+    verdicts = eventually(
+        lambda: (
+            (rows := stack.sql(f"SELECT run, reason FROM verdicts WHERE request_id = toUUID('{record.request_id}')"))
+            and len(rows) == 2
+            and rows
+        ),
+        "both verdicts",
+    )
+    assert {(bool(v["run"]), v["reason"]) for v in verdicts} == {
+        (False, "dead_letter.foreign_reference"),
+        (True, "dead_letter.foreign_reference"),
+    }
+    [row] = stack.sql(f"SELECT usage_events_of_run, usage_events_expected FROM requests WHERE id = toUUID('{record.request_id}')")
+    assert int(row["usage_events_of_run"]) == int(row["usage_events_expected"]) == 0
+
+
+def test_a_run_that_nobody_opened_touches_no_request(stack, eventually):
+    mine = stack.json("submit", "prompt", "an app with boats (name, length)", "--wait", "--tenant", "victim")
+    for tenant in ("thief", "victim"):
+        record = PromptSubmitted(request_id=mine["id"], tenant=tenant, project="p", prompt="an app with loot (name)", run=ids.new_id())
+        stack.connection.door().publish(PROMPT_SUBMITTED, record, record.request_id.encode())
+    stack.connection.door().flush()
+    eventually(lambda: len(stack.json("dead-letters", "list", "--reason", "unknown_run")) == 2, "both refused")
+    assert stack.json("status", mine["id"])["artifact_digest"] == mine["artifact_digest"]
+    assert len(stack.sql(f"SELECT run FROM verdicts WHERE request_id = toUUID('{mine['id']}')")) == 1
 
 
 def test_no_stack_and_no_broker(tmp_path, stack):
@@ -168,6 +209,8 @@ def test_no_stack_and_no_broker(tmp_path, stack):
     }
     unreachable = cli("submit", "prompt", "x", **away)
     assert unreachable.returncode == 3 and "127.0.0.1:1" in unreachable.stderr
+    lonely = cli("worker", "plan", **away)
+    assert lonely.returncode == 3 and "127.0.0.1:1" in lonely.stderr and "Traceback" not in lonely.stderr
     wrong = cli("status", "x", MILLRACE_BOOTSTRAP="typo", MILLRACE_LOG_LEVEL="loud")
     assert wrong.returncode == 2 and "MILLRACE_BOOTSTRAP" in wrong.stderr and "MILLRACE_LOG_LEVEL" in wrong.stderr
 

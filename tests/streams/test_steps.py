@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
