@@ -43,7 +43,9 @@ _OF_THE_MOMENT = {
     KafkaError._WAIT_COORD,
 }
 """What a broker, or a client that just got to know it, answers while something moves or starts."""
-_AT_ONCE = 1000
+_FULL_FOR_S = 1.0
+"""How long a stage may be full before its partitions are paused: pausing throws away what was fetched ahead, waiting delays a rebalance."""
+_AT_ONCE = 500
 """Records taken from the consumer in one turn at most."""
 
 
@@ -234,7 +236,7 @@ class Source:
             # Pausing throws away what was prefetched, so it is not done for a moment's fullness.
             self._room.clear()
             self._starved = True
-            self._full = self._room_left() <= 0 and not self._room.wait(0.2)
+            self._full = self._room_left() <= 0 and not self._room.wait(_FULL_FOR_S)
             self._starved = False
             room = self._room_left()
         elif self._full and room >= self.settings.max_in_flight // 2:

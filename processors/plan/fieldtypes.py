@@ -97,7 +97,7 @@ _SPENT = re.compile(
 )
 # A score may be "2-1" and a rate "high"; these are numbers.
 _SCORE = re.compile(r"^(?:home|away|test|exam|quiz|credit|total|average|max|maximum|min|minimum|passing) score$")
-_PERCENTAGE = re.compile(r"^(?:vat|tax|interest|discount|commission|growth|exchange|heart|conversion) rate$")
+_PERCENTAGE = re.compile(r"^(?:vat|tax|interest|discount|commission|growth|exchange|heart|conversion) rate$|^(?:remaining|total|vacation|holiday|sick|leave|available|used) (?:days|weeks)$")
 # "breakfast included", "contract signed": a noun and whether something is so.
 _STATE = re.compile(r"^(?!(?:amount|date|quantity|number|who|person|people)\b)(?:\w+ )?[a-z]*[^s\W] (?:included|signed|received|confirmed|completed|required|sent|approved|returned|checked|verified|cancelled|canceled|allowed|delivered|attached|accepted|activated|enabled)$")
 _RATE = re.compile(r"^(?:hourly|daily|nightly|weekly|monthly|day|room) rate$")

@@ -114,6 +114,11 @@ class _Grammar:
         end = reader.noun_phrase(start)
         if any(reader.low(i) in ("must", "should", "can", "want", "need") and reader.word(i + 1) for i in range(1, min(len(reader), 5))):
             return True  # a sentence
+        for index in range(min(len(reader), 8)):  # "a place to store my guitars: brand, model"
+            after = reader.determiners(index + 1)
+            stop = reader.noun_phrase(after)
+            if index > 0 and reader.verb(index) and is_plural(reader.low(stop - 1)) and reader.mark(stop, ":", "-", "("):
+                return True
         if end == start:
             return False
         if reader.mark(end, ":", "-"):
@@ -237,7 +242,10 @@ class _Grammar:
             return None
         start = reader.determiners(after)
         phrase = reader.noun_phrase(start)
-        things = phrase > start and is_plural(reader.low(phrase - 1)) and not is_known(reader.text(start, phrase))
+        listed = [item.split() for item in re.split(r" , | ; | and ", reader.text(after, reader.end_of_list(after)))]
+        things = is_plural(reader.low(phrase - 1)) and (
+            not is_known(reader.text(start, phrase)) or all(item and is_plural(item[-1].lower()) for item in listed)
+        )
         if things or reader.lists_things(after) or not reader.fieldish(after, reader.end_of_list(after)):
             return None
         words = _entity_name(reader, at, end - 1).split(" ")
@@ -281,6 +289,12 @@ class _Grammar:
         phrase = reader.noun_phrase(start)
         declares = phrase > start and (reader.has(phrase) is not None or reader.lists_things(after))
         declares = declares or (phrase > start and reader.mark(phrase, ":") and is_plural(reader.low(phrase - 1)))
+        inner = Reader(reader.tokens[phrase + 1 : reader.closing(phrase)]) if reader.mark(phrase, "(") else None
+        if inner is not None and phrase > start and not is_known(reader.text(start, phrase)) and sum(inner.mark(i, ",") for i in range(len(inner))) >= 2:
+            declares = declares or inner.fieldish(0, len(inner))
+            if declares:
+                self.titles.append(reader.text(at, end))
+                return self._things(reader, after, curated=True)
         if declares or reader.verb(after) or reader.low(after) in PRONOUNS or not reader.word(after):
             self.titles.append(reader.text(at, end))
             return after
@@ -358,6 +372,8 @@ class _Grammar:
         after = end
         if reader.mark(after, ",", ":"):
             after += 1
+        if reader.low(after) in ("just", "only", "also"):
+            after += 1
         verb = after
         while verb < len(reader) and verb - after < 7 and reader.word(verb):
             if reader.low(verb) in HAS | {"know", "see", "remember", "note", "enter", "log", "register", "want"} and reader.low(verb + 1) not in (
@@ -380,6 +396,8 @@ class _Grammar:
         start = reader.determiners(at)
         end = reader.noun_phrase(start)
         after = end + 1 if reader.mark(end, ",") else end
+        if end > start and is_plural(reader.low(end - 1)) and reader.low(end) in ("just", "only") and reader.low(end + 1) in DETERMINERS:
+            return True
         return (
             end > start
             and is_plural(reader.low(end - 1))
@@ -481,8 +499,12 @@ class _Grammar:
         """ "each customer's name, address and email"."""
         last = reader.low(end - 1)
         own = last.endswith(("'s", "s'")) and reader.content(end)
-        if not own or not (reader.low(at - 1) in _EVERY | {"our", "a", "an"} or last.endswith("s'") or reader.verb(at - 1)):
+        entered = reader.verb(at - 1) or (reader.low(at - 1) == "the" and reader.verb(at - 2))
+        if not own or not (reader.low(at - 1) in _EVERY | {"our", "a", "an"} or last.endswith("s'") or entered):
             return None
+        owned = reader.noun_phrase(end)
+        if is_plural(reader.low(owned - 1)) and not is_known(reader.text(end, owned)) and not reader.mark(owned, ","):
+            return None  # "our lab's samples"
         return self._fields(reader, end, self._entity(reader, at, end, every=True))
 
     def _bracketed(self, reader: Reader, start: int, end: int, opening: int | None = None) -> int:
@@ -555,7 +577,7 @@ class _Grammar:
             return False
         if reader.mark(end, ",", ";", "-") and reader.low(end + 1) in ("each", "every", "all"):
             return True
-        return every or (many and (start == at or reader.low(start - 1) in ("our", "all", "a", "an", "the")))
+        return every or (many and (start == at or reader.low(start - 1) in ("our", "all", "my", "their", "a", "an", "the")))
 
     def _entity(self, reader: Reader, start: int, end: int, *, every: bool, curated: bool = False) -> EntityDraft:
         """The entity that a noun phrase names: one that is there already, or a new one."""

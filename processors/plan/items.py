@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from processors.plan.drafts import FieldDraft
-from processors.plan.fieldtypes import CURRENCIES, TYPE_WORDS, UNITS, head_of, is_known
+from processors.plan.fieldtypes import CURRENCIES, TYPE_WORDS, UNITS, head_of, infer, is_known
 from processors.plan.lexicon import lexicon
 from processors.plan.phrases import Reader
 from processors.plan.vocabulary import DETERMINERS, MODIFIERS
@@ -97,6 +97,8 @@ def _special(reader: Reader, at: int, draft: FieldDraft) -> int | None:
         draft.label, draft.definite = known.get(low, " ".join([low, *words])), True
         if low == "what" and re.match(r"costs?\b", draft.label):
             draft.label = "cost"
+        if low == "what" and infer(draft.label) == "boolean":
+            draft.type = "text"  # "what was done" asks for words
         return end
     if low in _MARKS_OF_STATE and reader.low(at + 1) in ("for", "if", "whether", "that", "saying", "when") and reader.word(at + 2):
         after = at + 3 if reader.low(at + 2) in ("whether", "if") else at + 2
@@ -349,6 +351,12 @@ def _hints(reader: Reader, at: int, draft: FieldDraft) -> int:
         end = reader.noun_phrase(at + 1)
         draft.target = reader.text(at + 1, end)
         return end
+    if reader.mark(at, "-") and head_of(draft.label.lower()) in _CHOSEN:
+        close = next((i for i in range(at + 1, min(at + 24, len(reader))) if reader.tokens[i].mark and reader.tokens[i].text != ","), len(reader))
+        if reader.mark(close, "-"):  # "stage - prospect, won, lost - and"
+            bracket(reader, at + 1, close, draft)
+            if draft.options:
+                return close + 1
     if reader.mark(at, ":", "-") and draft.label:
         after = at + 1
         while reader.low(after) in _FILLERS and reader.word(after):

@@ -39,6 +39,16 @@ _REPLACEMENTS = (
     (re.compile(r"\band/or\b", re.I), "and"),
     (re.compile(r"(?<=\w)\.(?=\s?[,;)])"), ""),
     (re.compile(r"\b((?i:dept|qty|tel|approx|max|min|nr|incl|mgr|addr|acc|inv|ref|desc|avg|est|cat|pct|vol|temp))\.(?=\s[a-z(])"), r"\1"),
+    (re.compile(r"(?<=\w) = (?=[^=\n]{1,200},)"), ": "),
+    (re.compile(r"\bper ([\w-]{2,30}),? (?=(?:I|we|you|it)\b)", re.I), r"for each \1 "),
+    (
+        re.compile(
+            r"\b(?!(?:the|following|these|those|required|all|its|their|with|mandatory|basic|main|and|for|of|two|three|four|five|six)\b)([\w-]{3,30})"
+            r" (?:fields|columns|attributes|properties)(?: are| include)? ?(?::| - )",
+            re.I,
+        ),
+        r"\1: ",
+    ),
     # "the attributes of a species are" says what every one of them has.
     (
         re.compile(
