@@ -83,7 +83,11 @@ class Killer(threading.Thread):
                 pass  # the next kill comes when its share of the work is done
             if self.over.is_set():
                 return
-            workers = {n: p for n, p in json.loads((self.data / "ready.json").read_text())["processes"].items() if n.startswith("worker") and n != "worker-extract"}
+            workers = {
+                n: p
+                for n, p in json.loads((self.data / "ready.json").read_text())["processes"].items()
+                if n.startswith("worker") and n != "worker-extract"
+            }
             name = self.chance.choice(sorted(workers))
             try:
                 os.kill(workers[name], signal.SIGKILL)

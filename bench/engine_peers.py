@@ -87,7 +87,7 @@ def faust(config: dict[str, Any]) -> dict[str, Any]:
     app = library.App(
         config["settings"]["group_prefix"], broker="kafka://" + config["settings"]["bootstrap_servers"], topic_disable_leader=True, web_enabled=False,
         topic_partitions=4, consumer_auto_offset_reset="earliest", value_serializer="raw", key_serializer="raw", broker_commit_interval=0.5,
-        producer_linger=0.002, producer_compression_type="lz4", logging_config=None,
+        producer_linger=0.002, logging_config=None,  # no compression: aiokafka has lz4 only with another package
     )  # fmt: skip
     source = app.topic(config["in"], value_type=bytes, key_type=bytes, value_serializer="raw", key_serializer="raw")
     target = app.topic(config["out"], value_type=bytes, key_type=bytes, value_serializer="raw", key_serializer="raw")

@@ -80,7 +80,7 @@ async def _until_done(declared: Stage, config: dict[str, Any], started: _Started
     stop = asyncio.Event()
     task = asyncio.create_task(runner.run(stop))
     done = runner._source.windows
-    while sum(w.committable or 0 for w in done.values()) < config["records"] and not task.done():
+    while sum(w.committable or 0 for w in done.values()) < config["records"] and not task.done():  # noqa: ASYNC110 - seen from outside, as an operator would
         await asyncio.sleep(0.002)
     end = time.perf_counter()
     stop.set()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 def reconstruct_job(features: bytes, frames: dict[str, bytes], report: Callable[[float, str], None]) -> dict[str, bytes]:
     """Features (JSON) and keyframes (PNG by file name) to project files, without ``dist``."""
-    from processors.generate.reconstruct import reconstruct  # noqa: PLC0415  the vision libraries are this process's alone
+    from processors.generate.reconstruct import reconstruct
 
     report(0.1, "reconstructing")
     return reconstruct(json.loads(features), frames)

@@ -177,7 +177,11 @@ def _target(draft: FieldDraft, keys: dict[int, str], drafts: Sequence[EntityDraf
     # "car" among rentals means one of the "rental cars", where no other thing ends so.
     wanted = singular_phrase(clean(draft.label).lower())
     longer = [i for i, d in enumerate(drafts) if singular_phrase(d.name.lower()).endswith(f" {wanted}")]
-    return keys[longer[0]] if len(longer) == 1 and infer(wanted) == "text" and wanted not in ("name", "type", "title", "code", "status", "number", "note") else None
+    return (
+        keys[longer[0]]
+        if len(longer) == 1 and infer(wanted) == "text" and wanted not in ("name", "type", "title", "code", "status", "number", "note")
+        else None
+    )
 
 
 def _with_required(fields: list[Field], taken: set[str]) -> list[Field]:

@@ -19,8 +19,13 @@ TYPE_WORDS: dict[str, FieldType] = {
     **dict.fromkeys(("number", "numeric", "float", "decimal", "double", "real", "num", "percent", "percentage"), "number"),
     **dict.fromkeys(("integer", "int", "whole number", "count", "bigint", "year"), "integer"),
     **dict.fromkeys(("money", "currency", "price", "amount", "euro", "euros", "dollar", "dollars", "usd", "eur", "gbp", "chf"), "money"),
-    **dict.fromkeys(("date", "day", "calendar date", "yyyy-mm-dd", "dd/mm/yyyy", "mm/dd/yyyy", "dd.mm.yyyy", "dd-mm-yyyy", "iso date"), "date"),
-    **dict.fromkeys(("datetime", "date-time", "yyyy-mm-dd hh:mm", "date/time", "date time", "timestamp", "date and time", "timestamptz", "moment"), "datetime"),
+    **dict.fromkeys(
+        ("date", "day", "calendar date", "yyyy-mm-dd", "dd/mm/yyyy", "mm/dd/yyyy", "dd.mm.yyyy", "dd-mm-yyyy", "iso date"), "date"
+    ),
+    **dict.fromkeys(
+        ("datetime", "date-time", "yyyy-mm-dd hh:mm", "date/time", "date time", "timestamp", "date and time", "timestamptz", "moment"),
+        "datetime",
+    ),
     **dict.fromkeys(("time", "time of day", "clock time", "hh:mm", "hh : mm"), "time"),
     **dict.fromkeys(
         (
@@ -57,7 +62,9 @@ UNITS = lexicon("""minute minutes min mins hour hours hr hrs second seconds sec 
     km kilometer kilometers kilometre kilometres mile miles m meter meters metre metres cm centimeter centimeters centimetre
     centimetres mm inch inches foot feet ft l liter liters litre litres ml percent percentage % degrees degree celsius
     fahrenheit °c °f kwh watts watt volts kcal calories points stars pieces units persons people cents sqm m2 m² hectares acres
-    mph kmh km/h bpm""") | {f"{kind} {unit}" for kind in ("square", "cubic") for unit in ("meters", "metres", "feet", "kilometers", "kilometres", "miles", "inches")}
+    mph kmh km/h bpm""") | {
+    f"{kind} {unit}" for kind in ("square", "cubic") for unit in ("meters", "metres", "feet", "kilometers", "kilometres", "miles", "inches")
+}
 
 _PREPOSITION = re.compile(r"\s(?:of|per|for|in|by|at|on|from|to|with|until|since|about)\s")
 _EMAIL = re.compile(r"\be-?mails?\b")
@@ -83,7 +90,7 @@ _INTEGER = re.compile(
 )
 _NUMBER = re.compile(
     r"^(?:weight|height|width|depth|distance|mileage|rating|hours|minutes|seconds|temperature|percentage|percent|discount|latitude|"
-    r"longitude|speed|altitude|elevation|kilometers|kilometres|miles|humidity|ph|bmi|gpa|acreage|kilograms|kilos|litres|liters|grams|tonnes)$"
+    r"longitude|speed|altitude|elevation|kilometers|kilometres|miles|humidity|ph|bmi|gpa|acreage|probability|kilograms|kilos|litres|liters|grams|tonnes)$"
 )
 # What would be a number or an amount by its head, and is written as words or a range.
 _NO_NUMBER = re.compile(
@@ -97,9 +104,13 @@ _SPENT = re.compile(
 )
 # A score may be "2-1" and a rate "high"; these are numbers.
 _SCORE = re.compile(r"^(?:home|away|test|exam|quiz|credit|total|average|max|maximum|min|minimum|passing) score$")
-_PERCENTAGE = re.compile(r"^(?:vat|tax|interest|discount|commission|growth|exchange|heart|conversion) rate$|^(?:remaining|total|vacation|holiday|sick|leave|available|used) (?:days|weeks)$")
+_PERCENTAGE = re.compile(
+    r"^(?:vat|tax|interest|discount|commission|growth|exchange|heart|conversion) rate$|^(?:remaining|total|vacation|holiday|sick|leave|available|used) (?:days|weeks)$"
+)
 # "breakfast included", "contract signed": a noun and whether something is so.
-_STATE = re.compile(r"^(?!(?:amount|date|quantity|number|who|person|people)\b)(?:\w+ )?[a-z]*[^s\W] (?:included|signed|received|confirmed|completed|required|sent|approved|returned|checked|verified|cancelled|canceled|allowed|delivered|attached|accepted|activated|enabled)$")
+_STATE = re.compile(
+    r"^(?!(?:amount|date|quantity|number|who|person|people)\b)(?:\w+ )?[a-z]*[^s\W] (?:included|signed|received|confirmed|completed|required|sent|approved|returned|checked|verified|cancelled|canceled|allowed|delivered|attached|accepted|activated|enabled)$"
+)
 _RATE = re.compile(r"^(?:hourly|daily|nightly|weekly|monthly|day|room) rate$")
 _LONG = re.compile(
     r"^(?:description|notes?|comments?|summary|biography|bio|abstract|instructions|details|message|body|content|remarks|feedback|"
@@ -137,6 +148,8 @@ def infer(label: str) -> FieldType:
         return "number" if "amount of" in words else "integer"
     if _PHONE.search(words) and (head in ("phone", "telephone", "mobile", "cell", "fax", "number", "no", "numbers", "whatsapp", "tel")):
         return "phone"
+    if re.search(r"\w or \w", words):
+        return "text"
     if _URL.search(words) and _URL.search(head):
         return "url"
     if _DATE.search(words) and (head not in _TEXT_HEADS or words.startswith("date")):

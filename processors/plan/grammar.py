@@ -289,12 +289,9 @@ class _Grammar:
         phrase = reader.noun_phrase(start)
         declares = phrase > start and (reader.has(phrase) is not None or reader.lists_things(after))
         declares = declares or (phrase > start and reader.mark(phrase, ":") and is_plural(reader.low(phrase - 1)))
-        inner = Reader(reader.tokens[phrase + 1 : reader.closing(phrase)]) if reader.mark(phrase, "(") else None
-        if inner is not None and phrase > start and not is_known(reader.text(start, phrase)) and sum(inner.mark(i, ",") for i in range(len(inner))) >= 2:
-            declares = declares or inner.fieldish(0, len(inner))
-            if declares:
-                self.titles.append(reader.text(at, end))
-                return self._things(reader, after, curated=True)
+        if reader.mark(phrase, "(") and self._groups(reader, phrase) > is_known(reader.text(start, phrase)):
+            self.titles.append(reader.text(at, end))
+            return self._things(reader, after, curated=True)
         if declares or reader.verb(after) or reader.low(after) in PRONOUNS or not reader.word(after):
             self.titles.append(reader.text(at, end))
             return after
@@ -302,16 +299,28 @@ class _Grammar:
         last = reader.low(end - 1)
         if last in HEADINGS or last in CHROME or (last in VAGUE and not reader.fieldish(after, listed)):
             return self._things(reader, after, curated=True)
-        if not is_plural(reader.low(end - 1)) and (application or self._all_plural(reader, after, listed)):
+        named = application and last not in GENERIC_APPS and reader.fieldish(after, listed) and not is_plural(reader.low(phrase - 1))
+        if not is_plural(reader.low(end - 1)) and ((application and not named) or self._all_plural(reader, after, listed)):
             self.titles.append(reader.text(at, end))
             return self._things(reader, after, curated=True)
-        if application or not (is_plural(reader.low(end - 1)) or reader.fieldish(after, listed)):
+        if (application and not named) or not (is_plural(reader.low(end - 1)) or reader.fieldish(after, listed)):
             return after
         return self._fields(reader, after, self._entity(reader, at, end, every=True))
 
+    def _groups(self, reader: Reader, at: int) -> int:
+        """How many of the brackets from `at` on hold lists of three and more fields."""
+        found = 0
+        while at < len(reader):
+            close = reader.closing(at) if reader.mark(at, "(") else at
+            found += reader.fieldish(at + 1, close) and sum(reader.mark(i, ",") for i in range(at, close)) >= 2
+            at = close + 1
+        return found
+
     def _can_be(self, reader: Reader, at: int, entity: EntityDraft) -> int | None:
         """ "can be marked as resolved", "can be active or not", "can be open, pending or closed": the position after it, else None."""
-        if reader.low(at) not in ("can", "may", "could", "might", "is", "are") or not (reader.low(at + 1) == "be" or reader.low(at) in ("is", "are")):
+        if reader.low(at) not in ("can", "may", "could", "might", "is", "are") or not (
+            reader.low(at + 1) == "be" or reader.low(at) in ("is", "are")
+        ):
             return None
         at += 2 if reader.low(at + 1) == "be" else 1
         if reader.low(at) in ("marked", "flagged", "ticked", "checked", "set"):
@@ -341,6 +350,8 @@ class _Grammar:
         for index in range(at + 2, at + 6):
             if reader.mark(index, ":", "-"):
                 return index
+            if reader.mark(index, ",") and reader.low(index + 1) in ("with", "having", "including"):
+                return index + 2
             if reader.low(index) == "with" and reader.low(index + 1) in DETERMINERS:
                 return index + 1
             if not reader.word(index):
@@ -376,10 +387,15 @@ class _Grammar:
             after += 1
         verb = after
         while verb < len(reader) and verb - after < 7 and reader.word(verb):
-            if reader.low(verb) in HAS | {"know", "see", "remember", "note", "enter", "log", "register", "want"} and reader.low(verb + 1) not in (
-                "to",
-                "track",
-            ) and reader.low(verb + 1) not in HAS:
+            if (
+                reader.low(verb) in HAS | {"know", "see", "remember", "note", "enter", "log", "register", "want"}
+                and reader.low(verb + 1)
+                not in (
+                    "to",
+                    "track",
+                )
+                and reader.low(verb + 1) not in HAS
+            ):
                 return self._fields(reader, verb + 1, entity)
             if reader.low(verb) in ("track", "record") and reader.low(verb + 1) == "of":
                 return self._fields(reader, verb + 2, entity)
@@ -567,7 +583,7 @@ class _Grammar:
             return many or start > at
         if reader.mark(end, "("):
             return many and start == at and reader.fieldish(end + 1, reader.closing(end))
-        if reader.mark(end, "-") and many and start == at and (reader.mark(at - 1, "-") or (reader.low(at - 1) == "and" and reader.mark(at - 2, "-"))):
+        if reader.mark(end, "-") and many and (reader.mark(at - 1, "-") or (reader.low(at - 1) == "and" and reader.mark(at - 2, "-"))):
             return reader.fieldish(end + 1, reader.end_of_list(end + 1))
         if reader.mark(end, ":"):
             listed = reader.end_of_list(end + 1)
@@ -595,6 +611,7 @@ class _Grammar:
         return next((entity for entity in self.entities if singular_phrase(entity.name.lower()) == wanted), None)
 
 
+_PARTICIPLE = re.compile(r"(?:[^e]ed|^(?:made|sold|taken|given|kept|held|lent|bought|sent|hired|out))$")
 _PLAIN = lexicon("""small simple little nice basic new modern clean easy quick great good lightweight web mobile desktop online internal tiny minimal
     beautiful pretty full complete responsive custom own full-stack crud straightforward friendly user-friendly useful handy proper
     current existing""")
@@ -604,6 +621,10 @@ def _entity_name(reader: Reader, start: int, end: int) -> str:
     words = [reader.tokens[i].text for i in range(start, end)]
     if not words:
         return ""
+    for index in range(1, len(words)):  # "parcels handed out"
+        if is_plural(words[index - 1].lower()) and _PARTICIPLE.search(words[index].lower()):
+            words = words[:index]
+            break
     while len(words) > 1 and (words[0].lower() in _PLAIN or words[0].lower() in BUILD):
         words = words[1:]
     words[-1] = re.sub(r"(?:'s|(?<=s)')$", "", words[-1])

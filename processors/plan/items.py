@@ -120,6 +120,11 @@ def _special(reader: Reader, at: int, draft: FieldDraft) -> int | None:
         return _target(reader, at + 2, draft)
     if low in ("references", "by", "for", "from") and reader.low(at + 1) in DETERMINERS:
         return _target(reader, at + 1, draft)
+    if low in ("can", "may") and reader.low(at + 1) == "be" and (found := reader.choices(at + 2 + (reader.low(at + 2) == "either"))):
+        draft.label, draft.options, draft.definite = "status", found[0], True
+        if "not" not in found[0]:
+            return found[1]
+        draft.options = ()
     if low in ("is", "are", "can", "was", "has") and reader.word(at + 1) and reader.low(at + 1) not in DETERMINERS:
         words, end = _clause(reader, at + 1)
         if words[-2:] == ["or", "not"]:
@@ -352,7 +357,9 @@ def _hints(reader: Reader, at: int, draft: FieldDraft) -> int:
         draft.target = reader.text(at + 1, end)
         return end
     if reader.mark(at, "-") and head_of(draft.label.lower()) in _CHOSEN:
-        close = next((i for i in range(at + 1, min(at + 24, len(reader))) if reader.tokens[i].mark and reader.tokens[i].text != ","), len(reader))
+        close = next(
+            (i for i in range(at + 1, min(at + 24, len(reader))) if reader.tokens[i].mark and reader.tokens[i].text != ","), len(reader)
+        )
         if reader.mark(close, "-"):  # "stage - prospect, won, lost - and"
             bracket(reader, at + 1, close, draft)
             if draft.options:
@@ -396,7 +403,10 @@ def bracket(reader: Reader, start: int, end: int, draft: FieldDraft) -> None:
         if TYPE_WORDS[rest] != "enum":
             draft.type = TYPE_WORDS[rest]
         return
-    if refers := re.fullmatch(r"(?:references?|refers|ref|fk|foreign key|link|links|linked|relation|belongs|lookup|->) (?:to )?(?:an? |the )?(\w[\w ]{0,60})", rest):
+    if refers := re.fullmatch(
+        r"(?:references?|refers|ref|fk|foreign key|link|links|linked|relation|belongs|lookup|->) (?:to )?(?:an? |the )?(\w[\w ]{0,60})",
+        rest,
+    ):
         draft.target = refers[1]
         return
     amount = rest.split("/")[0].split(" per ")[0]

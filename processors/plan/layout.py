@@ -15,9 +15,13 @@ from processors.plan.words import is_plural
 
 _KIND = r"(?:entity|entities|table|model|object|resource|collection|sheet|list|tab|section|module|class|record type|data type|screen)"
 _NAMED = re.compile(
-    rf"^(?P<mark>[ ]{{0,8}}(?:[-*\u2022#]{{1,6}}[ ]+|\d{{1,2}}[.)][ ]+)?){_KIND}(?: \d{{1,2}})? ?(?:[:=]|-(?= )) ?(?P<name>[A-Za-z]\S.{{0,300}})$", re.I
+    rf"^(?P<mark>[ ]{{0,8}}(?:[-*\u2022#]{{1,6}}[ ]+|\d{{1,2}}[.)][ ]+)?){_KIND}(?: \d{{1,2}})? ?(?:[:=]|-(?= )) ?(?P<name>[A-Za-z]\S.{{0,300}})$",
+    re.I,
 )
-_FIELDS = re.compile(r"^[ ]{0,8}(?:[-*\u2022][ ]+)?(?:its |the )?(?:fields|columns|attributes|properties|details|data|keys)(?: are)? ?[:=] ?(?P<list>.{0,4000})$", re.I)
+_FIELDS = re.compile(
+    r"^[ ]{0,8}(?:[-*\u2022][ ]+)?(?:its |the )?(?:fields|columns|attributes|properties|details|data|keys)(?: are)? ?[:=] ?(?P<list>.{0,4000})$",
+    re.I,
+)
 _RULE = re.compile(r"^[\s|:+-]{3,}$")
 _BULLET = re.compile(r"^\s*(?:[-*+\u2022#]|\d{1,2}[.)]|[a-z]\))")
 _CELL_HEADS = lexicon("field fields column columns attribute attributes property name entity entities table tables object type types")
@@ -57,7 +61,15 @@ _DECLARED = re.compile(
     re.I,
 )
 _COLUMN = re.compile(r"^[\"`]?(?P<name>[A-Za-z_]\w{0,60})[\"`]?(?P<optional>\?)?(?: ?: ?| {1,20})(?P<type>.{1,200})$")
-_CODE_TYPES = {"string": "text", "str": "text", "varchar": "text", "serial": "integer", "numeric": "number", "datetime": "datetime", "timestamp": "datetime"}
+_CODE_TYPES = {
+    "string": "text",
+    "str": "text",
+    "varchar": "text",
+    "serial": "integer",
+    "numeric": "number",
+    "datetime": "datetime",
+    "timestamp": "datetime",
+}
 
 
 def declared(text: str) -> dict[str, Any] | None:
@@ -177,7 +189,9 @@ def _heads(head: str, below: list[str]) -> bool:
     if _BULLET.match(head) or "," in head or "(" in head or not 1 <= len(head.split()) <= 4:
         return False
     if head.endswith(":"):
-        return not any(re.search(r"[:(].*,.*,|\w+ \(.*,", line) for line in below) or not is_plural(below[0].split(":")[0].split()[-1].lower())
+        return not any(re.search(r"[:(].*,.*,|\w+ \(.*,", line) for line in below) or not is_plural(
+            below[0].split(":")[0].split()[-1].lower()
+        )
     plain = [re.split(r"[:(]", line)[0].strip().lower() for line in below]
     known = sum(is_known(label) for label in plain)
     return ":" not in head and len(below) >= 2 and known * 2 >= len(below) and is_plural(head.split()[-1].lower())

@@ -14,6 +14,7 @@ _PARTICIPLES = lexicon(
 _FIELD_NOUNS = lexicon(
     "following fields field attributes attribute properties property columns column details data info information things values entities tables lists objects models collections kinds"
 )
+_JOINS = lexicon("links link connects connect joins join combines")
 _MOST_WORDS = 6
 
 
@@ -51,6 +52,8 @@ class Reader:
     def content(self, at: int) -> bool:
         """Whether a word that can stand in a noun phrase is here."""
         if self.low(at) in ("need", "needs") and self.low(at + 1) in ("to", "a", "an", "the", "something"):
+            return False
+        if self.low(at) in _JOINS and self.low(at + 1) in ("a", "an", "one"):
             return False
         return self.word(at) and self.low(at) not in FUNCTION and not self.verb(at)
 
@@ -95,6 +98,8 @@ class Reader:
 
     def has(self, at: int) -> int | None:
         """The position after a verb that introduces fields ("should have", "consists of", "are described by"), else None."""
+        if self.low(at) == "to":
+            return None  # "a place to store guitars" has no guitars
         while self.low(at) in MODALS or self.low(at) in ("that", "which", "who"):
             at += 1
         low, after = self.low(at), self.low(at + 1)
@@ -104,6 +109,8 @@ class Reader:
             return self._list_start(at + 1)
         if low in ("consist", "consists", "consisting", "made", "composed") and after in ("of", "up"):
             return self._list_start(at + (3 if after == "up" else 2))
+        if low in _JOINS and self.low(at + 1) in ("a", "an", "one"):
+            return at + 1
         if low in ("come", "comes") and after == "with":
             return self._list_start(at + 2)
         if low in ("is", "are"):
@@ -146,7 +153,9 @@ class Reader:
         if self.low(at) in ("that", "which", "who", "have", "has"):
             return self.has(at)
         if self.low(at) == "and" and self.low(at + 1) in ("their", "its") and self.word(at + 2):
-            return at + 1
+            phrase = self.noun_phrase(at + 2)
+            things = self.low(at + 1) == "its" and is_plural(self.low(phrase - 1)) and not is_known(self.text(at + 2, phrase))
+            return None if things else at + 1
         return None
 
     def fieldish(self, start: int, end: int) -> bool:

@@ -34,11 +34,16 @@ _REPLACEMENTS = (
     (re.compile(r"\bwe'd\b", re.I), "we would"),
     (re.compile(r"\s\|\s(?=[\w' -]{1,40}:\s)"), ". "),
     (re.compile(r"\ba\.k\.a\.?", re.I), "aka"),
-    (re.compile(r"\bno\.(?=\s)", re.I), "no"),
+    (re.compile(r"(?<!/)\b([Nn]o)\.(?=\s+[^A-Z\s])"), r"\1"),
     (re.compile(r"\s&\s|\s\+\s|\b(?:as well as|along with|together with|in addition to)\b", re.I), " and "),
     (re.compile(r"\band/or\b", re.I), "and"),
     (re.compile(r"(?<=\w)\.(?=\s?[,;)])"), ""),
     (re.compile(r"\b((?i:dept|qty|tel|approx|max|min|nr|incl|mgr|addr|acc|inv|ref|desc|avg|est|cat|pct|vol|temp))\.(?=\s[a-z(])"), r"\1"),
+    (re.compile(r"\b\d{1,2} ?= ?(?=[A-Za-z])"), ""),
+    (
+        re.compile(r"\bwhat [\w' ]{1,40}? (?:about|for|of) (?:a|an|each|every|the) ([\w-]{1,30}(?: [\w-]{1,30})?) (?:is|are) ", re.I),
+        r"each \1 has ",
+    ),
     (re.compile(r"(?<=\w) = (?=[^=\n]{1,200},)"), ": "),
     (re.compile(r"\bper ([\w-]{2,30}),? (?=(?:I|we|you|it)\b)", re.I), r"for each \1 "),
     (
@@ -75,13 +80,14 @@ _REPLACEMENTS = (
         r"\1",
     ),
     (
-        re.compile(r"\b([a-z-]{2,30}s) (?:table|list|section|page|screen|tab|sheet|entity|module)\b(?=,? ?(?:with|has|having|containing|:|\() )", re.I),
+        re.compile(
+            r"\b([a-z-]{2,30}s) (?:table|list|section|page|screen|tab|sheet|entity|module)\b(?=,? ?(?:with|has|having|containing|:|\() )",
+            re.I,
+        ),
         r"\1",
     ),
     (
-        re.compile(
-            r"\bthe following(?: \w{1,20})? (?:for|about|of|on) (?:each|every|all|our|the|any|a|an) ([\w -]{1,40}?) ?:", re.I
-        ),
+        re.compile(r"\bthe following(?: \w{1,20})? (?:for|about|of|on) (?:each|every|all|our|the|any|a|an) ([\w -]{1,40}?) ?:", re.I),
         r"for each \1:",
     ),
 )
@@ -95,7 +101,9 @@ _TOKEN = re.compile(
     re.X,
 )
 _MARKS = {"[": "(", "{": "(", "<": "", "]": ")", "}": ")", ">": "", "|": "/", "=": "", "!": "."}
-_BULLET = re.compile(r"^(?P<indent>\s*)(?P<mark>[-*+\u2022]|\d{1,2}(?:\.\d{1,2}){0,3}[.)]|\d{1,2}(?:\.\d{1,2}){1,3}|[a-z]\))\s+(?P<text>.*)$")
+_BULLET = re.compile(
+    r"^(?P<indent>\s*)(?P<mark>[-*+\u2022]|\d{1,2}(?:\.\d{1,2}){0,3}[.)]|\d{1,2}(?:\.\d{1,2}){1,3}|[a-z]\))\s+(?P<text>.*)$"
+)
 _HEADING = re.compile(r"^(?P<indent>\s*)#{1,6}\s+(?P<text>.*)$")
 _STARTS_LIST = re.compile(r"^\s*[\w' ]{1,48}(?::(?:\s|$)|\s*\(|\s-\s)")
 _ASKING = lexicon("can could would will do does is are may might should please what which how who where when why i we")
@@ -222,7 +230,11 @@ def clauses(tokens: list[Token]) -> list[Clause]:
 
 
 def _ends_a_list(clause: Clause) -> bool:
-    return clause[0].low not in _ASKING and any(t.mark and t.text in (":", "-") for t in clause) and any(t.mark and t.text == "," for t in clause[-4:])
+    return (
+        clause[0].low not in _ASKING
+        and any(t.mark and t.text in (":", "-") for t in clause)
+        and any(t.mark and t.text == "," for t in clause[-4:])
+    )
 
 
 def _sentence_follows(tokens: list[Token], index: int) -> bool:

@@ -265,3 +265,49 @@ def test_what_stays_while_the_page_scrolls_is_kept_once_and_sticks() -> None:
     page = next(v.decode() for f, v in files.items() if f.startswith("src/pages/"))
     assert page.count("People") == 1 and all(page.count(text) == 1 for text, y in rows if y <= HEIGHT + 224)
     assert "<header" in page and "position: sticky" in files["src/styles.css"].decode()
+
+
+def test_a_table_becomes_rows_of_data_with_a_schema() -> None:
+    head = [line(t, x, 100) | {"weight": 700} for t, x in (("Name", 50), ("Stock", 200))]
+    rows = [(f"Tea {chr(65 + k)}", str(7 * k)) for k in range(5)]
+    body = [line(t, x, 130 + 30 * k) for k, row in enumerate(rows) for t, x in zip(row, (50, 200), strict=True)]
+    table = element("e0", "table", "", 40, 92, 300, 180)
+    files = reconstruct(document(screen(0, [line("Teas", 40, 30, size=24), *head, *body], [table])), {})
+    page = next(v.decode() for f, v in files.items() if f.startswith("src/pages/"))
+    assert "teasRows.map((row, index) => (" in page and "<th " in page and "Tea C" not in page
+    assert '{ name: "Tea C", stock: 14 }' in files["src/data/tables.ts"].decode()
+    sql = files["supabase/migrations/0002_tables.sql"].decode()
+    assert "create table if not exists public.teas" in sql and "stock bigint" in sql and "enable row level security" in sql
+
+
+def test_a_dialog_lies_over_the_page_it_was_opened_on() -> None:
+    dialog = [element("m", "modal", "", 160, 100, 320, 200), element("e1", "button", "Save", 200, 250, 80, 30)]
+    inside = [line("Edit the order", 200, 130), line("Save", 220, 257)]
+    features = document(
+        screen(0, [*HOME, line("Open", 80, 148)], [BUTTON]),
+        screen(1, [*inside, line("Three open orders", 40, 90)], dialog),
+        screen(2, DETAIL),
+        actions=[CLICK, {"t": 1.8, "kind": "click", "x": 240, "y": 265}],
+    )
+    files = reconstruct(features, {})
+    page = next(v.decode() for f, v in files.items() if f.startswith("src/pages/") and b"dialog" in v)
+    assert "<Orders />" in page and 'role="dialog"' in page and "Three open orders" not in page
+    assert [(r["from"], r["control"], r["to"]) for r in rules(files)] == [
+        ("Orders", "open", "EditTheOrder"),
+        ("EditTheOrder", "save", "Order7"),
+    ]
+
+
+def test_the_cursor_is_no_text_of_the_page() -> None:
+    texts = [*HOME, line("X", 103, 160, w=10)]
+    files = reconstruct(document(screen(0, texts, [BUTTON]), screen(1, DETAIL), actions=[CLICK]), {})
+    assert ">X<" not in source(files)
+
+
+def test_a_line_written_in_two_colours_is_two_texts() -> None:
+    frame = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    cv2.putText(frame, "powered", (40, 112), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_8)
+    cv2.putText(frame, "Flask", (118, 112), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 0, 0), 1, cv2.LINE_8)
+    features = document(screen(0, [line("Title", 40, 30, size=24), {"text": "powered Flask", "box": [39, 98, 130, 20]}]))
+    found = source(reconstruct(features, {"0.png": cv2.imencode(".png", frame)[1].tobytes()}))
+    assert ">powered<" in found and ">Flask<" in found

@@ -45,7 +45,7 @@ def dress(sheet: Sheet) -> Scene:
     ground = _ground(sheet)
     found = panels(picture, ground) if picture is not None else []
     elements = sorted(sheet.elements, key=lambda e: (e.box.y, e.box.x, -e.box.area, e.kind))
-    elements = [e for e in elements if not (e.kind == "image" and _is_bar(e, sheet))]
+    elements = [e for e in elements if not (e.kind in {"image", "icon"} and _is_bar(e, sheet))]
     modal = next((e for e in elements if e.kind == "modal"), None)
     elements = [e for e in elements if e.kind != "modal"]
     charts = {e.id: _with_labels(e, sheet) for e in elements if e.kind == "image"}
