@@ -60,7 +60,7 @@ def fill(settings: StreamSettings, count: int) -> None:
 def side(name: str, config: dict[str, Any], python: str = sys.executable, script: str = "engine_sides.py") -> dict[str, Any]:
     """Run one side; its last line of output is its result."""
     done = subprocess.run([python, str(HERE / script), name, json.dumps(config)], capture_output=True, text=True, timeout=600)
-    if done.returncode:
+    if done.returncode or not done.stdout.strip():
         return {"error": done.stderr[-2000:]}
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found

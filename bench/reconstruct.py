@@ -146,7 +146,7 @@ def main() -> None:
             elif options.source == "features":
                 features, keyframes = read_features((options.features or truth.parent) / f"{name}.features.json")
             else:
-                features, keyframes = _extract(truth.with_name(f"{name}.mp4"), Path(scratch))
+                features, keyframes = _extract(truth.with_name(f"{name}.mp4"))
             made[name] = make(features, keyframes, out / name)
             pairs += [str(out / name), str(truth)]
         env = {**os.environ, "CHROMIUM": os.environ.get("CHROMIUM", "/usr/bin/chromium-headless-shell")}
@@ -161,10 +161,11 @@ def main() -> None:
             print(row)
 
 
-def _extract(video: Path, folder: Path) -> tuple[dict[str, Any], Keyframes]:
-    target = folder / f"{video.stem}.features.json"
-    subprocess.run([sys.executable, "-m", "millrace", "extract", str(video), "-o", str(target)], check=True)
-    return read_features(target)
+def _extract(video: Path) -> tuple[dict[str, Any], Keyframes]:
+    from processors.extract.pipeline import extract  # heavy: the OCR models
+
+    features = extract(video)
+    return dict(features.document), dict(features.keyframes)
 
 
 if __name__ == "__main__":

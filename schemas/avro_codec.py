@@ -83,9 +83,10 @@ def maker(kind: type[Any]) -> Callable[..., Any]:
     A frozen dataclass sets each field through ``object.__setattr__``, by name. This one goes to the slots directly.
     """
     names = [f.name for f in fields(kind)]
-    space: dict[str, Any] = {"new": object.__new__, "kind": kind, **{f"set_{n}": getattr(kind, n).__set__ for n in names}}
-    body = "".join(f"    set_{n}(record, {n})\n" for n in names)
-    exec(f"def make(*, {', '.join(names)}):\n    record = new(kind)\n{body}    return record\n", space)
+    # Names with an underscore, as fields have none: a field may well be called "kind".
+    space: dict[str, Any] = {"_new": object.__new__, "_kind": kind, **{f"_set_{n}": getattr(kind, n).__set__ for n in names}}
+    body = "".join(f"    _set_{n}(_made, {n})\n" for n in names)
+    exec(f"def make(*, {', '.join(names)}):\n    _made = _new(_kind)\n{body}    return _made\n", space)
     make: Callable[..., Any] = space["make"]
     return make
 

@@ -5,6 +5,7 @@ Rules are of two kinds: what a thing looks like, and how it stands to its neighb
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,11 @@ from processors.extract.regions import Region
 from processors.extract.style import Look, coloured_runs
 
 Colour = tuple[int, int, int]
+CODE = set('<>={}";')
+LARGEST_TICK = 24  # pixels that a check box or radio button is wide and high at most
+WIDE_FIELD = 500  # pixels over which a row with a mark at its end is rather one that opens than a field
+APART = 28  # pixels between two things that are no one label any more
+LEADING = 1.25  # a heading's line height by its font size
 VIVID = 60  # difference of a colour's channels from which it is no grey
 
 
@@ -99,8 +105,13 @@ class _Page:
                 self.within.setdefault(mine, []).append(n)
 
     def lines_in(self, region: Region) -> list[int]:
-        """Texts that stand in a region and in none within it."""
-        return self.within.get(next(i for i, r in enumerate(self.regions) if r is region), [])
+        """Texts that stand in a region and in none within it, but for what lies within its frame."""
+        mine = [
+            i
+            for i, r in enumerate(self.regions)
+            if i in self.within and (r is region or (area(r.box) >= 0.8 * area(region.box) and inside(r.box, region.box)))
+        ]
+        return sorted(n for i in mine for n in self.within[i])
 
     def children(self, region: Region) -> list[Region]:
         return [r for r in self.regions if r is not region and inside(r.box, region.box, 1) and area(r.box) < 0.9 * area(region.box)]
@@ -116,10 +127,15 @@ class _Page:
         for r in sorted(self.regions, key=lambda r: area(r.box)):
             x, y, w, h = r.box
             if inside(box, r.box, 1) and (
-                (y <= 4 and w >= 0.6 * self.width and h <= 110) or (x <= 4 and h >= 0.6 * self.height and w <= 340)
+                (y <= 4 and w >= 0.6 * self.width and h <= 110)
+                or (y <= 130 and w >= 0.97 * self.width and h <= 72)
+                or (x <= 4 and h >= 0.6 * self.height and w <= 340)
             ):
                 return r.box
         return None
+
+    def top_bars(self) -> list[Box]:
+        return [r.box for r in self.regions if r.box[2] >= 0.6 * self.width and self.top_bar(r.box)]
 
     def top_bar(self, box: Box) -> bool:
         found = self.bar(box)
@@ -144,7 +160,14 @@ def _from_region(page: _Page, r: Region) -> Element | None:
         return None
     if _label_of_row(page, r):
         return None
-    if 24 <= h <= 72 and w > 300 and w > 6 * h and r.border is not None and _opens(page, r) and (lines or page.children(r)):
+    if (
+        24 <= h <= 72
+        and w > 300
+        and w > 6 * h
+        and r.border is not None
+        and _opens(page, r)
+        and (page.children(r) or (lines and w > WIDE_FIELD))
+    ):
         return made("button", 0.6)
     if h <= 72 and 0 < len(lines) <= 2 and len(text) <= 40 and _centred(page, r, lines):
         if (h <= 23 and (r.radius >= h // 2 - 3 or vivid(r.fill) >= 40)) or h < 18:
@@ -172,13 +195,13 @@ def _tick(page: _Page, r: Region) -> Element | None:
     """A check box or a radio button: a small outlined square or disc, empty or with a mark."""
     x, y, w, h = r.inner
     bright = vivid(r.fill) > 80
-    if (r.border is None and not bright) or min(w, h) < 8:
+    if (r.border is None and not bright) or min(w, h) < 8 or max(r.box[2:]) > LARGEST_TICK:
         return None
     round_ = r.radius >= 0.25 * min(w, h)
     middle = page.image[y + 2 : y + h - 2, x + 2 : x + w - 2].reshape(-1, 3).astype(np.int16)
     ink = float((np.abs(middle - np.array(r.fill, np.int16)).max(axis=1) > 40).mean()) if middle.size else 0.0
-    if not bright and ink > 0.15 and not round_:
-        return None
+    if (not bright and ink > 0.15 and not round_) or (bright and r.border is None and ink < 0.04):
+        return None  # an icon; a swatch
     return Element("radio" if round_ else "checkbox", r.box, "", 0.6, r.fill, r.border, r.radius, checked=bright or ink > 0.08)
 
 
@@ -201,6 +224,8 @@ def _is_field(page: _Page, r: Region, lines: list[int]) -> bool:
     ):
         return False  # the head of a card
     lines = [i for i in lines if centre(page.texts[i].ink)[1] > y + 8]  # not the label in its frame
+    if any(page.texts[i].look.weight == 700 or vivid(page.texts[i].look.colour) >= VIVID for i in lines):
+        return False  # a heading's row
     if h <= 72:
         return len(lines) <= 1 and (not lines or page.texts[lines[0]].ink[0] - x <= max(24, 0.2 * w)) and w >= 1.6 * h
     return (
@@ -225,14 +250,17 @@ def _chevron(page: _Page, r: Region, lines: list[int]) -> bool:
         mark is not None
         and 6 <= mark[2] <= 16
         and 3 <= mark[3] <= 16
-        and mark[2] >= mark[3] - 4
+        and mark[2] > mark[3]
         and abs(mark[1] + mark[3] / 2 - (y + h / 2)) <= 5
     )
 
 
 def _centred(page: _Page, r: Region, lines: list[int]) -> bool:
     x, y, w, h = r.box
-    ink = union([*(page.texts[i].ink for i in lines), *(m.box for m in page.marks_in(r.inner) if m.box[3] < h - 4)])
+    parts = sorted([*(page.texts[i].ink for i in lines), *(m.box for m in page.marks_in(r.inner) if m.box[3] < h - 4)])
+    if any(b[0] - a[0] - a[2] > APART for a, b in itertools.pairwise(parts)):
+        return False  # something at either end
+    ink = union(parts)
     left, right = ink[0] - x, x + w - ink[0] - ink[2]
     up, down = ink[1] - y, y + h - ink[1] - ink[3]
     return left >= 3 and right >= 3 and abs(left - right) <= max(10, 0.12 * w) and abs(up - down) <= max(8, 0.3 * h)
@@ -296,12 +324,20 @@ def _bars(page: _Page, controls: list[Element]) -> list[Element]:
     icons = [m.box for m in page.marks if m.box[2] <= 34 and m.box[3] <= 34 and not any(covered(m.box, e.box) > 0.8 for e in controls)]
     out = []
     wordy = [sum(c.isalpha() for c in page.texts[i].text) > 1.5 * sum(c.isdigit() for c in page.texts[i].text) for i in free]
-    for entry in navigation.across(inks, wordy, icons, page.width, [r.box for r in page.regions]):
+    for entry in navigation.across(inks, wordy, icons, page.width, [r.box for r in page.regions], page.top_bars()):
         out.append(_entry(page, entry, free, 0.6))
     active = [e.box for e in controls if e.kind in ("link", "button")] + [r.box for r in page.regions if r.box[3] <= 64]
+    entries = [i for i in free if not _group_label(page, i)]
+    inks = [page.texts[i].ink for i in entries]
     for entry in navigation.down(inks, icons, active, page.width, page.height, [r.box for r in page.regions]):
-        out.append(_entry(page, entry, free, 0.55))
+        out.append(_entry(page, entry, entries, 0.55))
     return _without_doubles([e for e in out if not held.intersection(e.lines)])
+
+
+def _group_label(page: _Page, index: int) -> bool:
+    """Small capitals: what names a group of a menu's entries."""
+    t = page.texts[index]
+    return t.text.isupper() and sum(c.isalpha() for c in t.text) >= 3 and t.look.font_size <= page.body_size
 
 
 def _entry(page: _Page, entry: navigation.Entry, free: list[int], confidence: float) -> Element:
@@ -320,6 +356,8 @@ def _from_text(page: _Page, index: int, t: Text) -> list[Element]:
     strong = look.weight == 700 and look.font_size >= 1.1 * page.body_size
     if letters >= 2 and letters >= 0.5 * len(t.text.replace(" ", "")) and not table and len(t.text) <= 80:
         bar = page.bar(t.ink)
+        if bar is None and _title(page, index, t):
+            return [Element("heading", _heading_box(page, index, t), t.text, 0.6, lines=(index,))]
         if big or (strong and look.font_size >= 15):
             if bar is not None:
                 return [Element("link", look.box, t.text, 0.5, lines=(index,))]
@@ -337,10 +375,37 @@ def _from_text(page: _Page, index: int, t: Text) -> list[Element]:
         return []
     out = []
     for text, box, colour in coloured_runs(page.image, t.line, look):
-        if not _link_colour(colour) or (text.isupper() and len(text) > 3 and not table) or sum(c.isalpha() for c in text) < 2:
+        if (
+            not _link_colour(colour)
+            or any(c in CODE for c in text)
+            or (text.isupper() and len(text) > 3 and not table)
+            or sum(c.isalpha() for c in text) < 2
+        ):
             continue
         out.append(Element("link", (box[0], look.box[1], box[2], look.box[3]), text, 0.6, lines=(index,)))
     return out
+
+
+def _title(page: _Page, index: int, t: Text) -> bool:
+    """The first line at the top left of a card or of its head, larger, bolder or more coloured than plain text."""
+    owner = page.owner[index]
+    if owner is None or t.text.isupper() or len(t.text) > 40:
+        return False
+    r = page.regions[owner]
+    x, y, w, h = r.box
+    first = min(page.within[owner], key=lambda i: (page.texts[i].ink[1] // 8, page.texts[i].ink[0]))
+    loud = t.look.weight == 700 or vivid(t.look.colour) >= VIVID or t.look.font_size >= 1.08 * page.body_size
+    return (
+        first == index
+        and loud
+        and w >= 180
+        and h >= 36
+        and w < 0.98 * page.width
+        and vivid(r.fill) < 40
+        and 4 <= t.ink[1] - y <= 32
+        and 6 <= t.ink[0] - x <= 36
+        and t.look.font_size >= 0.95 * page.body_size
+    )
 
 
 def _link_colour(colour: Colour) -> bool:
@@ -352,6 +417,8 @@ def _link_colour(colour: Colour) -> bool:
 def _heading_box(page: _Page, index: int, t: Text) -> Box:
     """A heading that is alone in its row spans its container, as blocks do; beside others it is as wide as its text."""
     x, y, w, h = t.look.box
+    high = round(LEADING * t.look.font_size)
+    y, h = y - (high - h) // 2, high
     owner = page.owner[index]
     around = page.regions[owner].box if owner is not None else (0, 0, page.width, page.height)
     right = around[0] + around[2]
@@ -361,7 +428,7 @@ def _heading_box(page: _Page, index: int, t: Text) -> Box:
     ]
     beside += [m.box for m in page.marks if m.box[1] < y + h and y < m.box[1] + m.box[3] and m.box[3] < 60]
     if any(b[0] >= x + w - 4 and b[0] < right and b[0] - x - w > 48 for b in beside):
-        return t.look.box
+        return (x, y, w, h)
     same_left = [
         b[0] + b[2]
         for b in [*(r.box for r in page.regions), *page.tables, *page.rules]
@@ -382,11 +449,11 @@ def _icons(page: _Page, known: list[Element]) -> list[Element]:
             if m.colours >= 100 and min(w, h) >= 20:
                 out.append(Element("image", m.box, "", 0.5))
             elif page.in_table(m.box) and w >= 10 and h >= 10:
-                out.append(Element("link", m.box, "", 0.45))
+                out.append(Element("link", (x - 3, m.box[1], w + 6, h), "", 0.45))  # a sign's advance, not its ink
             elif 10 <= w <= 26 and 6 <= h <= 16 and w > 1.3 * h and not _near_text(page, m.box) and x > 0.5 * page.width:
                 out.append(Element("button", grown(m.box, 6, page.width, page.height), "", 0.4))
             elif min(w, h) >= 14 and page.top_bar(m.box) and not _near_text(page, m.box):
-                out.append(Element("button", grown(m.box, 8, page.width, page.height), "", 0.4))
+                out.append(Element("button", _icon_button(page, m.box), "", 0.4))
             else:
                 out.append(Element("icon", m.box, "", 0.4))
         elif m.colours >= 150 and m.density > 0.12 and min(w, h) >= 24:
@@ -394,6 +461,16 @@ def _icons(page: _Page, known: list[Element]) -> list[Element]:
         else:
             out.append(Element("graphic", m.box, "", 0.3))
     return out
+
+
+def _icon_button(page: _Page, box: Box) -> Box:
+    """The box of a button in a bar of which only the icon is seen: as wide as the next icon is away, 40 pixels at most."""
+    x, y = centre(box)
+    others = [abs(centre(m.box)[0] - x) for m in page.marks if m.box != box and abs(centre(m.box)[1] - y) <= 6 and max(m.box[2:]) <= 40]
+    wide = round(min([40.0, *(d for d in others if d >= 28)]))
+    bar = page.bar(box)
+    high = min(40, bar[3]) if bar is not None else 40
+    return max(0, round(x - wide / 2)), max(0, round(y - high / 2)), wide, high
 
 
 def _near_text(page: _Page, box: Box) -> bool:

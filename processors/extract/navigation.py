@@ -12,7 +12,7 @@ from processors.extract.tables import in_rows
 TOGETHER = 12  # pixels between an icon and its text, or a text and its chevron
 GAPS = (14, 72)  # pixels between two entries of a row
 UNEVEN = 12  # by how much such gaps may differ
-PITCH = (24, 80)  # pixels from one entry of a side menu to the next
+PITCH = (24, 130)  # pixels from one entry of a side menu to the next, a group's name in between included
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,17 @@ def clusters(inks: Sequence[Box], icons: Sequence[Box]) -> list[list[tuple[Box, 
     return out
 
 
-def across(inks: Sequence[Box], wordy: Sequence[bool], icons: Sequence[Box], width: int, regions: Sequence[Box]) -> list[Entry]:
-    """Entries of bars: four or more short texts (``wordy``: made of letters, not figures) in a row, evenly spaced, with nothing of the kind right below."""
+def across(
+    inks: Sequence[Box], wordy: Sequence[bool], icons: Sequence[Box], width: int, regions: Sequence[Box], bars: Sequence[Box] = ()
+) -> list[Entry]:
+    """Entries of bars: four or more short texts (``wordy``: made of letters, not figures) in a row, evenly spaced, with nothing of the kind
+    right below; in one of the page's ``bars`` two will do."""
     rows = clusters(inks, icons)
     out: list[Entry] = []
     for n, row in enumerate(rows):
         for run in _even(row):
-            if len(run) < 4 or not all(any(wordy[i] for i in texts) for _, texts in run) or any(b[3] > 30 or b[2] > 200 for b, _ in run):
+            few = 2 if any(all(inside(b, bar, 1) for b, _ in run) for bar in bars) else 4
+            if len(run) < few or not all(any(wordy[i] for i in texts) for _, texts in run) or any(b[3] > 30 or b[2] > 200 for b, _ in run):
                 continue
             below = rows[n + 1] if n + 1 < len(rows) else []
             top = min(b[1] for b, _ in run)
@@ -78,7 +82,7 @@ def _boxes(run: list[tuple[Box, tuple[int, ...]]], regions: Sequence[Box]) -> li
     pad = sorted(gaps)[len(gaps) // 2] / 2
     bars = [r for r in regions if inside(whole, r, 1) and r[3] <= 64 and r[2] < 4 * whole[2]]
     middle = centre(whole)[1]
-    high = min(b[3] for b in bars) if bars else max(36, min(48, whole[3] + 2 * pad))
+    high = min(48, *(b[3] for b in bars)) if bars else max(36, min(48, whole[3] + 2 * pad))
     return [Entry((round(b[0] - pad), round(middle - high / 2), round(b[2] + 2 * pad), round(high)), texts, True) for b, texts in run]
 
 
@@ -96,6 +100,8 @@ def down(inks: Sequence[Box], icons: Sequence[Box], active: Sequence[Box], width
     out: list[Entry] = []
     for run in _columns(heads):
         whole = union(b for b, _ in run)
+        pitches = [round(centre(b[0])[1] - centre(a[0])[1]) for a, b in itertools.pairwise(run)]
+        pitch = min(pitches)
         panels = [r for r in regions if inside(whole, r, 1) and r[0] <= 8 and r[2] <= 340 and r[3] > 0.5 * height]
         chosen = [
             a
@@ -107,13 +113,13 @@ def down(inks: Sequence[Box], icons: Sequence[Box], active: Sequence[Box], width
             and a[0] >= whole[0] - 60
             and a[1] >= whole[1] - 80
             and a[1] <= whole[1] + whole[3] + 80
-            and 20 <= a[3] <= 64
+            and 20 <= a[3] <= min(64, pitch + 4)
+            and any(abs(centre(a)[1] - centre(b)[1]) <= 5 for b, _ in run)
         ]
         if not panels and not chosen:
             continue
         left, wide = (chosen[0][0], chosen[0][2]) if chosen else (panels[0][0], panels[0][2])
-        pitches = [round(centre(b[0])[1] - centre(a[0])[1]) for a, b in itertools.pairwise(run)]
-        high = chosen[0][3] if chosen else min(pitches)
+        high = chosen[0][3] if chosen else min(64, pitch)
         for b, texts in run:
             out.append(Entry((left, round(centre(b)[1] - high / 2), wide, high), texts, False))
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 
@@ -81,6 +82,8 @@ def _framed(box: Box, rules: Sequence[Box], stripes: Sequence[Box]) -> Box | Non
         s for s in stripes if s[3] <= 90 and s[0] <= x + 8 and s[0] + s[2] >= x + w - 8 and y - 20 <= s[1] and s[1] + s[3] <= y + h + 30
     ]
     inner = [r for r in lines if y < r[1] < y + h]
+    if _apart(rows):
+        return None
     if len(inner) < 1 and not rows:
         return None
     lefts = Counter([r[0] for r in lines] + [s[0] for s in rows])
@@ -92,6 +95,13 @@ def _framed(box: Box, rules: Sequence[Box], stripes: Sequence[Box]) -> Box | Non
     top = max(above) if above and y - max(above) <= 24 else y - 9
     bottom = min(below) if below and min(below) - y - h <= 24 else y + h + 9
     return left, max(0, top), right - left, bottom - max(0, top)
+
+
+def _apart(rows: Sequence[Box]) -> bool:
+    """Whether rows are boxes of their own, with gaps between them: panels one under another, not a table."""
+    alike = sorted((r for r in rows if abs(r[3] - rows[0][3]) <= 6), key=lambda r: r[1])
+    gaps = [b[1] - a[1] - a[3] for a, b in itertools.pairwise(alike)]
+    return len(gaps) >= 2 and sum(g >= 5 for g in gaps) > 0.7 * len(gaps)
 
 
 def grids(cells: Sequence[Box]) -> list[Box]:

@@ -90,8 +90,11 @@ def _entity(draft: EntityDraft, keys: dict[int, str], drafts: Sequence[EntityDra
     own = next(keys[i] for i, d in enumerate(drafts) if d is draft)
     fields: list[Field] = []
     taken: set[str] = set()
+    # "names, prices and stock" are fields in the plural; "title, authors, journal" are as they are.
+    last = [clean(f.label).lower().split(" ")[-1] for f in draft.fields]
+    many = sum(is_plural(word) and word not in _PLURAL_FIELDS for word in last) * 2 >= len(last)
     for field in _distinct(draft.fields)[:MAX_FIELDS]:
-        made = _field(field, taken, keys, drafts, shouting, plural=not field.definite)
+        made = _field(field, taken, keys, drafts, shouting, plural=many and not field.definite)
         taken.add(made.key)
         fields.append(made)
     fields = _with_required(fields, taken)
@@ -138,7 +141,7 @@ def _one(text: str) -> str:
 def _field(draft: FieldDraft, taken: set[str], keys: dict[int, str], drafts: Sequence[EntityDraft], shouting: bool, plural: bool) -> Field:
     text = label(_cased(clean(draft.label), shouting))
     if plural:
-        text = _one(text)
+        text = label(_one(text))
     options = tuple({o.casefold(): label(o) for o in map(clean, draft.options) if o}.values())[:MAX_OPTIONS]
     kind: FieldType
     target: str | None = None

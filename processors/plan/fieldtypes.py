@@ -105,7 +105,7 @@ _SPENT = re.compile(
 # A score may be "2-1" and a rate "high"; these are numbers.
 _SCORE = re.compile(r"^(?:home|away|test|exam|quiz|credit|total|average|max|maximum|min|minimum|passing) score$")
 _PERCENTAGE = re.compile(
-    r"^(?:vat|tax|interest|discount|commission|growth|exchange|heart|conversion) rate$|^(?:remaining|total|vacation|holiday|sick|leave|available|used) (?:days|weeks)$"
+    r"^(?:vat|tax|interest|discount|commission|growth|exchange|heart|conversion) rate$|^(?:remaining|total|vacation|holiday|sick|leave|available|used) (?:days|weeks)$|^(?:max|maximum|min|minimum) \w+s$"
 )
 # "breakfast included", "contract signed": a noun and whether something is so.
 _STATE = re.compile(

@@ -230,6 +230,13 @@ class _Grammar:
         ):
             known = self._known(_entity_name(reader, at, end))
             return self._fields(reader, end, known) if known and reader.low(end + 1) in RELATION_VERBS else end
+        if (
+            reader.low(end) in ("is", "are")
+            and reader.low(end + 1) in ("for", "by", "from")
+            and reader.low(end + 2) in DETERMINERS
+            and every
+        ):
+            return self._fields(reader, end, self._entity(reader, at, end, every=True))
         if reader.low(end) in _RELATES or (reader.low(end) in ("is", "are") and reader.low(end + 1) in _RELATES):
             return self._fields(reader, end, self._entity(reader, at, end, every=True))
         return end
@@ -292,6 +299,7 @@ class _Grammar:
         if reader.mark(phrase, "(") and self._groups(reader, phrase) > is_known(reader.text(start, phrase)):
             self.titles.append(reader.text(at, end))
             return self._things(reader, after, curated=True)
+        declares = declares or reader.low(phrase) in _RELATES
         if declares or reader.verb(after) or reader.low(after) in PRONOUNS or not reader.word(after):
             self.titles.append(reader.text(at, end))
             return after
@@ -448,7 +456,7 @@ class _Grammar:
     def _fields_of(self, reader: Reader, at: int) -> int | None:
         """ "record the title and the author of every book": the fields come first."""
         end = reader.end_of_list(at)
-        for index in range(at + 1, end):
+        for index in range(at + 1, min(end, at + 120)):
             if reader.low(index) in ("of", "for") and reader.low(index + 1) in ("each", "every", "all", "our", "the", "my"):
                 start = reader.determiners(index + 1)
                 stop = reader.noun_phrase(start)

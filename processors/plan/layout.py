@@ -12,6 +12,7 @@ from typing import Any
 from processors.plan.fieldtypes import TYPE_WORDS, is_known
 from processors.plan.lexicon import lexicon
 from processors.plan.words import is_plural
+from processors.spec import MAX_FIELDS
 
 _KIND = r"(?:entity|entities|table|model|object|resource|collection|sheet|list|tab|section|module|class|record type|data type|screen)"
 _NAMED = re.compile(
@@ -56,10 +57,12 @@ def _options(kind: object) -> bool:
 
 
 _DECLARED = re.compile(
-    r"\b(?:create table(?: if not exists)?|interface|type|model|struct|class|table) [\"`]?(?P<name>[A-Za-z_]\w{0,60})[\"`]?(?: =| extends \w{1,60})? ?(?P<open>[({])"
+    r"\b(?:create table(?: if not exists)?|interface|type|model) [\"`]?(?P<name>[A-Za-z_]\w{0,60})[\"`]?(?: =| extends \w{1,60})? ?(?P<open>[({])"
     r"(?P<body>(?:[^(){}]|\([^(){}]{0,200}\)){1,4000})[)}]",
     re.I,
 )
+# Code that is shown to be talked about is no wish for an application.
+_ABOUT_CODE = re.compile(r"\b(?:explain|debug|refactor|fix|bug|errors?|why|how|convert|translate|review|optimi[sz]e|compile|query)\b", re.I)
 _COLUMN = re.compile(r"^[\"`]?(?P<name>[A-Za-z_]\w{0,60})[\"`]?(?P<optional>\?)?(?: ?: ?| {1,20})(?P<type>.{1,200})$")
 _CODE_TYPES = {
     "string": "text",
@@ -74,6 +77,8 @@ _CODE_TYPES = {
 
 def declared(text: str) -> dict[str, Any] | None:
     """The entities of declarations in SQL, TypeScript or the like; None where a text holds none."""
+    if _ABOUT_CODE.search(text):
+        return None
     found = list(_DECLARED.finditer(text))
     names = {match["name"].casefold().rstrip("s"): match["name"] for match in found}
     entities: dict[str, Any] = {}
@@ -118,15 +123,16 @@ def _without_kind(line: str) -> str:
 def _merged(lines: list[str]) -> list[str]:
     """ "Fields: name, price" goes to the name on the line before it."""
     merged: list[str] = []
+    at: int | None = None  # the last line with text
     for line in lines:
         match = _FIELDS.match(line)
-        at = next((i for i in range(len(merged) - 1, -1, -1) if merged[i].strip()), None)
         head = merged[at].strip(" -*#\u2022:.0123456789)") if at is not None else ""
         if match and at is not None and 1 <= len(head.split()) <= 4 and "," not in head:
             merged[at] = f"{merged[at].rstrip(' :')}: {match['list']}".rstrip()
             del merged[at + 1 :]
         else:
             merged.append(line)
+            at = len(merged) - 1 if line.strip() else at
     return merged
 
 
@@ -164,9 +170,10 @@ def _stacks(lines: list[str]) -> list[str]:
     """A name on a line of its own and its fields on the lines below: the fields become bullets."""
     made: list[str] = []
     at = 0
+    fits = [_stacked(line) for line in lines]
     while at < len(lines):
         end = at + 1
-        while end < len(lines) and _stacked(lines[end]):
+        while end < len(lines) and end - at <= MAX_FIELDS and fits[end]:
             end += 1
         head, below = lines[at].strip(), lines[at + 1 : end]
         alone = at == 0 or not lines[at - 1].strip()

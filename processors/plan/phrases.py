@@ -23,6 +23,7 @@ class Reader:
 
     def __init__(self, clause: Clause) -> None:
         self.tokens = clause
+        self._closings: dict[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -42,12 +43,15 @@ class Reader:
 
     def closing(self, at: int) -> int:
         """The position of the bracket that closes the one at `at`."""
-        depth = 0
-        for index in range(at, len(self.tokens)):
-            depth += self.mark(index, "(") - self.mark(index, ")")
-            if depth == 0:
-                return index
-        return len(self.tokens)
+        if self._closings is None:
+            self._closings = {}
+            opened: list[int] = []
+            for index, token in enumerate(self.tokens):
+                if token.mark and token.text == "(":
+                    opened.append(index)
+                elif token.mark and token.text == ")" and opened:
+                    self._closings[opened.pop()] = index
+        return self._closings.get(at, len(self.tokens) if self.mark(at, "(") else at)
 
     def content(self, at: int) -> bool:
         """Whether a word that can stand in a noun phrase is here."""
@@ -100,7 +104,8 @@ class Reader:
         """The position after a verb that introduces fields ("should have", "consists of", "are described by"), else None."""
         if self.low(at) == "to":
             return None  # "a place to store guitars" has no guitars
-        while self.low(at) in MODALS or self.low(at) in ("that", "which", "who"):
+        limit = at + 8
+        while at < limit and (self.low(at) in MODALS or self.low(at) in ("that", "which", "who")):
             at += 1
         low, after = self.low(at), self.low(at + 1)
         if low in HAS and self.word(at):

@@ -106,6 +106,7 @@ _BULLET = re.compile(
 )
 _HEADING = re.compile(r"^(?P<indent>\s*)#{1,6}\s+(?P<text>.*)$")
 _STARTS_LIST = re.compile(r"^\s*[\w' ]{1,48}(?::(?:\s|$)|\s*\(|\s-\s)")
+_MOST_DEPTH = 4  # brackets in brackets; what lies deeper is read as if it stood at this depth
 _ASKING = lexicon("can could would will do does is are may might should please what which how who where when why i we")
 # Names that are one word although they look like camelCase.
 _BRANDS = lexicon(
@@ -208,10 +209,16 @@ def tokenise(text: str) -> list[Token]:
 def clauses(tokens: list[Token]) -> list[Clause]:
     """Split at the ends of sentences, outside brackets. A closing bracket that nobody opened, and one never closed, do no harm."""
     found: list[Clause] = [[]]
-    depth = 0
+    depth = deeper = 0
     for index, token in enumerate(tokens):
         if token.mark and token.text == "(":
+            if depth == _MOST_DEPTH:
+                deeper += 1
+                continue
             depth += 1
+        elif token.mark and token.text == ")" and deeper:
+            deeper -= 1
+            continue
         elif token.mark and token.text == ")":
             if depth == 0:
                 continue

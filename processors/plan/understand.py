@@ -44,7 +44,10 @@ def understand(text: str) -> Spec:
     if written is not None:
         return read_written(written)
     if (entities := structured(text) or declared(text)) is not None:
-        return read_written(json.dumps({"entities": entities}))
+        try:
+            return read_written(json.dumps({"entities": entities}))
+        except BadPrompt as error:  # it only looked like a list of things with fields
+            raise NotUnderstood("needs_model", f"the prompt was read, but makes no application: {error}. {_HOW}") from error
     if len(text) > MAX_PROSE_CHARACTERS:
         raise NotUnderstood(
             "needs_model", f"a prompt of {len(text)} characters is too long to be understood without a language model. {_HOW}"

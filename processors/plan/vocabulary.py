@@ -72,7 +72,7 @@ KEEPERS = lexicon("""tracker catalogue catalog list register directory database 
     organizer app application tool diary journal""")
 # Headings over fields or over anything, which name nothing themselves.
 HEADINGS = lexicon("""fields data info information details columns attributes values following features entities tables records requirements
-    functions functionality sections modules screens pages tabs lists goals notes things""")
+    functions functionality relationships relationship relations rules sections modules screens pages tabs lists goals notes things""")
 # What can be done with any record; "orders can be edited" says nothing of an order.
 DONE_TO_RECORDS = lexicon("""edited deleted added created viewed exported sorted filtered searched updated removed managed printed assigned shared downloaded
     uploaded marked linked changed entered listed seen found tracked recorded stored imported accessed used able saved attached selected

@@ -105,3 +105,31 @@ def test_overlapping_rectangles_are_joined() -> None:
 
 def test_labels_count_like_columns_of_a_sheet() -> None:
     assert [_label(n) for n in (0, 25, 26, 27, 701, 702)] == ["A", "Z", "AA", "AB", "ZZ", "AAA"]
+
+
+def test_panels_with_gaps_between_are_no_table() -> None:
+    inks: list[Box] = [(60 + 150 * c, 60 + 60 * r, 50, 12) for r in range(5) for c in range(3)]
+    touching: list[Box] = [(50, 36 + 60 * r, 480, 60) for r in range(5)]
+    apart: list[Box] = [(50, 44 + 60 * r, 480, 44) for r in range(5)]
+    assert len(tables.find(inks, [], touching)) == 1
+    assert tables.find(inks, [], apart) == []
+
+
+def test_field_with_a_mark_at_its_end_is_a_select_and_no_button() -> None:
+    image = blank()
+    cv2.rectangle(image, (50, 120), (449, 157), (180, 180, 180), 1)
+    cv2.polylines(image, [np.array([[422, 136], [428, 142], [434, 136]], np.int32)], False, (60, 60, 60), 2)
+    found = elements.find(image, [written(image, "One", 62, 144)], regions.regions(image))
+    assert [e.kind for e in found if iou(e.box, (50, 120, 400, 38)) > 0.9] == ["select"]
+
+
+def test_side_menu_has_links_under_one_another_and_names_of_groups_are_none() -> None:
+    image = np.full((400, 1000, 3), 255, np.uint8)
+    cv2.rectangle(image, (0, 0), (199, 399), (60, 45, 40), -1)
+    light = (235, 235, 235)
+    entries = [written(image, name, 30, 100 + 40 * n, light) for n, name in enumerate(("Users", "Orders", "Reports"))]
+    group = written(image, "ADMIN", 30, 62, light)
+    found = elements.find(image, [group, *entries], regions.regions(image))
+    links = [e for e in found if e.kind == "link"]
+    assert [e.text for e in links] == ["Users", "Orders", "Reports"]
+    assert all(e.box[2] >= 195 and 36 <= e.box[3] <= 44 for e in links)

@@ -16,7 +16,12 @@ from processors.plan.understand import MAX_PROMPT_BYTES, understand
 from processors.spec import Spec
 
 HERE = Path(__file__).parent
-CASES: list[dict[str, Any]] = [case for file in sorted(HERE.glob("prompts_*.yaml")) for case in yaml.safe_load(file.read_text())]
+CASES: list[dict[str, Any]] = [
+    # In the files of many people's manners a field without a type is one that takes any text.
+    {**case, "strict": file.name.startswith("prompts_people")}
+    for file in sorted(HERE.glob("prompts_*.yaml"))
+    for case in yaml.safe_load(file.read_text())
+]
 UNDERSTOOD = [case for case in CASES if not case.get("needs_model")]
 REFUSED = [case for case in CASES if case.get("needs_model")]
 NUMERIC = {"number", "integer", "money"}
@@ -35,10 +40,13 @@ def test_understands(case: dict[str, Any]) -> None:
         wanted = case["entities"][entity.plural.casefold()]
         left = list(entity.fields)
         for text in wanted:
-            name, _, kind = (part.strip() for part in text.partition(":"))
+            name, _, said = (part.strip() for part in text.partition(":"))
+            kind, _, options = said.partition(" ")
             found = next((f for f in left if begins(f.label, name)), None)
             assert found is not None, f"{entity.plural} has no {name}: {[f.label for f in entity.fields]}"
             assert not kind or found.type == kind or {found.type, kind} <= NUMERIC, f"{entity.plural}.{name} is {found.type}"
+            assert kind or not case["strict"] or found.type in ("text", "longtext", "phone"), f"{entity.plural}.{name} is {found.type}"
+            assert not options or [o.casefold() for o in found.options] == options.casefold().split("/")
             left.remove(found)
         # Where nothing is said of the fields, the file names one of those assumed.
         assert not left or len(wanted) == 1, f"{entity.plural} has also {[f.label for f in left]}"
@@ -133,6 +141,41 @@ def test_every_text_ends(text: str) -> None:
         understand(text)
     except PromptError as error:
         assert error.reason in ("empty_prompt", "needs_model", "bad_spec", "prompt_too_large")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a\n",
+        "X\nname\n",
+        "\n",
+        "a;b;c\n",
+        "|a|b|\n",
+        "entity: a\n",
+        "fields: a\n",
+        "items list (",
+        "create table a (b c,",
+        "type A {\n",
+        "{",
+        "a = b, ",
+        "what a b ",
+    ],
+)
+def test_layouts_made_to_be_slow_end(piece: str) -> None:
+    for size in (19_900, MAX_PROMPT_BYTES - 100):
+        text = "make " + piece * (size // len(piece))
+        try:
+            assert understand(text).entities
+        except NotUnderstood as refused:
+            assert refused.reason == "needs_model"
+
+
+@pytest.mark.parametrize(
+    "text", ['{"dependencies": {"react": "18.2.0"}}', "Why does interface A { b: string } not compile?", '{"a": [1, 2]}']
+)
+def test_code_is_no_wish_for_an_application(text: str) -> None:
+    with pytest.raises(NotUnderstood):
+        understand(text)
 
 
 @pytest.mark.parametrize("piece", ["(", ")", " ", "\n", "a", "name, ", "each ", "the name of the ", "- a\n", "a: ", "or "])

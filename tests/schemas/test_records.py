@@ -28,6 +28,15 @@ def test_class_and_schema_have_the_same_fields_and_optional_ones(kind):
     assert {f["name"] for f in schema["fields"] if "default" in f} == optional
 
 
+@pytest.mark.parametrize("kind", list(avro_codec.SCHEMA_NAMES), ids=lambda k: k.__name__)
+def test_the_fast_way_to_make_a_record_makes_the_same(kind):
+    values = {f.name: f"value of {f.name}" for f in fields(kind)}
+    made = avro_codec.maker(kind)(**values)
+    assert made == kind(**values) and type(made) is kind
+    with pytest.raises(TypeError):
+        avro_codec.maker(kind)(**values, another=1)
+
+
 def test_every_schema_is_some_record():
     on_disk = {p.name.removesuffix(".avsc") for p in (ROOT / "schemas/avro").glob("*.avsc")}
     assert on_disk == set(avro_codec.SCHEMA_NAMES.values())

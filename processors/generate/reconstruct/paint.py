@@ -35,8 +35,9 @@ class Panel:
 def panels(picture: Image, ground: str) -> list[Panel]:
     """Every panel of the page, the largest first. The page's own ground is none."""
     found: list[Panel] = []
+    across, down = _step(picture[:, 1:], picture[:, :-1]), _step(picture[1:], picture[:-1])
     for step in _FLAT:
-        found += [p for p in _regions(picture, step) if all(_iou(p.box, q.box) < 0.7 for q in found)]
+        found += [p for p in _regions(picture, across > step, down > step) if all(_iou(p.box, q.box) < 0.7 for q in found)]
     found.sort(key=lambda p: (-p.box.area, p.box.y, p.box.x))
     return [
         p
@@ -50,12 +51,16 @@ def _iou(a: Box, b: Box) -> float:
     return both / (a.area + b.area - both)
 
 
-def _regions(picture: Image, step: int) -> list[Panel]:
+def _step(a: Image, b: Image) -> Image:
+    """The largest difference of two pictures in any channel, for every pixel."""
+    blue, green, red = cv2.split(cv2.absdiff(a, b))
+    largest: Image = cv2.max(cv2.max(blue, green), red)
+    return largest
+
+
+def _regions(picture: Image, dx: npt.NDArray[np.bool_], dy: npt.NDArray[np.bool_]) -> list[Panel]:
     height, width = picture.shape[:2]
-    small = picture.astype(np.int16)
     flat = np.ones((height, width), np.uint8)
-    dx = np.abs(small[:, 1:] - small[:, :-1]).max(axis=2) > step
-    dy = np.abs(small[1:] - small[:-1]).max(axis=2) > step
     flat[:, 1:][dx] = 0
     flat[1:][dy] = 0
     count, labels, stats, _ = cv2.connectedComponentsWithStats(flat, connectivity=4)
