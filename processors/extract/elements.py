@@ -356,11 +356,14 @@ def _from_text(page: _Page, index: int, t: Text) -> list[Element]:
     strong = look.weight == 700 and look.font_size >= 1.1 * page.body_size
     if letters >= 2 and letters >= 0.5 * len(t.text.replace(" ", "")) and not table and len(t.text) <= 80:
         bar = page.bar(t.ink)
+        if page.top_bar(t.ink) and _pictured(page, t):
+            x, y, w, h = _bar_link(page, t)
+            return [Element("link", (max(0, x - 10), y, w + 20, h), t.text, 0.5, lines=(index,))]
         if bar is None and _title(page, index, t):
             return [Element("heading", _heading_box(page, index, t), t.text, 0.6, lines=(index,))]
         if big or (strong and look.font_size >= 15):
             if bar is not None:
-                return [Element("link", look.box, t.text, 0.5, lines=(index,))]
+                return [Element("link", _bar_link(page, t), t.text, 0.5, lines=(index,))]
             return [Element("heading", _heading_box(page, index, t), t.text, 0.6, lines=(index,))]
         if (
             look.weight == 700
@@ -384,6 +387,22 @@ def _from_text(page: _Page, index: int, t: Text) -> list[Element]:
             continue
         out.append(Element("link", (box[0], look.box[1], box[2], look.box[3]), text, 0.6, lines=(index,)))
     return out
+
+
+def _bar_link(page: _Page, t: Text) -> Box:
+    """A name in a bar, with the picture beside it: as high as entries of bars are."""
+    bar = page.bar(t.ink)
+    x, y, w, h = t.look.box
+    near = [m.box for m in page.marks if overlap(m.box, (x - 16, y, w + 32, h)) and max(m.box[2:]) <= 48]
+    whole = union([t.look.box, *near])
+    high = min(40, bar[3]) if bar is not None else h
+    return whole[0], max(0, round(centre(t.ink)[1] - high / 2)), whole[2], high
+
+
+def _pictured(page: _Page, t: Text) -> bool:
+    """Whether a small picture stands beside a text, as a user's beside the name."""
+    x, y, w, h = t.ink
+    return any(min(m.box[2:]) >= 24 and max(m.box[2:]) <= 48 and overlap(m.box, (x - 16, y, w + 32, h)) for m in page.marks)
 
 
 def _title(page: _Page, index: int, t: Text) -> bool:
