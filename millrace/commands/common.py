@@ -86,6 +86,7 @@ def connected(data: Path | None) -> Iterator[Connected]:
 
 def quiet_logs() -> None:
     """A command speaks for itself: only warnings are logged, on stderr."""
+    # The stream is looked up for each line: whoever runs commands in a process of its own may replace it between two.
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING), logger_factory=structlog.PrintLoggerFactory(file=sys.stderr)
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING), logger_factory=lambda *_: structlog.PrintLogger(sys.stderr)
     )

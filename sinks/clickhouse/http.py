@@ -60,7 +60,7 @@ class ClickHouseError(Exception):
 class ClickHouseSettings(BaseModel):
     """Where ClickHouse is and how patient to be with it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)  # an address may hold a password
 
     url: str = "http://127.0.0.1:8123"
     """``http[s]://[USER[:PASSWORD]@]HOST:PORT[/?database=NAME]``."""

@@ -386,7 +386,7 @@ def test_without_scratch_space_nothing_can_be_written(toolchain: Toolchain, tmp_
         "    except OSError: pass\n"
         "print(places)"
     )
-    done = python(source, toolchain, tmp_path, LIMITS.model_copy(update={"scratch_bytes": 0}))
+    done = python(source, toolchain, tmp_path, LIMITS.model_copy(update={"scratch_bytes": 0, "wall_s": 60, "cpu_s": 60}))
     assert done.stdout == b"[]\n", done.stderr
 
 
