@@ -62,7 +62,7 @@ def migration(spec: Spec, names: dict[str, Names]) -> str:
     targets = {relation.parent for relation in spec.relations}
     parts += [_table(entity, names[entity.key], referenced=entity.key in targets) for entity in spec.entities]
     parts += [_reference(names[e.key].table, f, names) for e in spec.entities for f in e.fields if f.target is not None]
-    parts += [_security(names[entity.key].table) for entity in spec.entities]
+    parts += [security(names[entity.key].table) for entity in spec.entities]
     return "\n".join(parts)
 
 
@@ -134,7 +134,8 @@ def _reference(table: str, field: Field, names: dict[str, Names]) -> str:
     )
 
 
-def _security(table: str) -> str:
+def security(table: str) -> str:
+    """Row level security for a table with an ``owner_id``: everyone has their own rows, and no others."""
     name = f"public.{sql_name(table)}"
     policy = sql_object_name(table, "owner")
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..compose.naming import sql_name, sql_object_name
-from ..compose.sql import PLATFORM
+from ..compose.sql import PLATFORM, security
 from .jsx import literal
 from .tables import Model
 
@@ -36,16 +36,10 @@ def _table(model: Model) -> str:
         *(f"{sql_name(c.key)} {c.type}" for c in model.columns),
     ]
     body = ",\n".join(f"  {c}" for c in columns)
-    policy = sql_object_name(model.table, "owner")
     return (
         f"create table if not exists {name} (\n{body}\n);\n"
         f"create index if not exists {sql_object_name(model.table, 'owner_id', 'position', 'idx')} on {name} (owner_id, position);\n"
-        f"alter table {name} enable row level security;\n"
-        f"grant select, insert, update, delete on {name} to authenticated;\n"
-        f"drop policy if exists {policy} on {name};\n"
-        f"create policy {policy} on {name} for all to authenticated\n"
-        f"  using (owner_id = (select auth.uid()))\n"
-        f"  with check (owner_id = (select auth.uid()));\n"
+        f"{security(model.table)}"
     )
 
 
