@@ -56,7 +56,7 @@ class Generator:
         else:
             raise Rejected("needs_model", f"method {request.method!r} needs a language model, and none is configured")
         context.progress(0.6, "building")
-        built = await build(files, self.toolchain)
+        built = await build(files, self.toolchain, typecheck=False)  # validation checks the types of every artifact, and says so in its report
         if not built.ok:
             first = next(iter(built.findings), None)
             raise Rejected("build_failed", f"the generated project does not build: {first.message if first else 'no reason given'}")

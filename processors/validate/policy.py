@@ -32,6 +32,8 @@ class ValidationPolicy(BaseModel):
     """For everything that is done in the browser; what takes longer loses its page. Playing a recording has as much again for each 5 screens."""
     accessibility: Impact = "critical"
     """axe-core findings of this impact or worse reject, milder ones are warnings."""
+    most_links: int = 30
+    """Links within the application that are followed to see whether they lead anywhere."""
     texts: float = 0.8
     """F1 of the words on the first screen, application against recording."""
     behaviour: float = 0.5

@@ -17,7 +17,7 @@ from processors.toolchain.findings import Finding, errors
 from processors.toolchain.node import Toolchain
 from processors.toolchain.project import Files, ProjectError, check
 from processors.toolchain.transpile import transpile
-from processors.validate import backend, behaviour, render, report, static, texts
+from processors.validate import backend, behaviour, links, render, report, static, texts
 from processors.validate.behaviour import Done, Step
 from processors.validate.database import Database
 from processors.validate.policy import ValidationPolicy
@@ -28,7 +28,7 @@ from processors.validate.visual import compare, decode, shrink
 Progress = Callable[[float, str], None]
 """Called as each gate begins: how much of the work is done (0 to 1) and the gate's name."""
 
-_BEGINS = {"static": 0.0, "typecheck": 0.1, "render": 0.3, "texts": 0.5, "behaviour": 0.6, "visual": 0.85, "backend": 0.9}
+_BEGINS = {"static": 0.0, "typecheck": 0.1, "render": 0.3, "texts": 0.5, "behaviour": 0.6, "visual": 0.85, "links": 0.88, "backend": 0.9}
 
 
 @dataclass
@@ -202,6 +202,7 @@ class Validator:
             found += await render.accessibility(opened, self._axe, self._policy)
         if features is None:
             course.pairs.append(Pair("First screen", course.ok, [], None, shrink(first.picture)))
+            await self._links(opened, course)
             return
         with course.gate("texts") as found:
             score, differing = texts.check(first.snapshot, features, self._policy)
@@ -223,6 +224,16 @@ class Validator:
                     found.append(
                         Finding("visual", "visual.differs", f"the screens look alike by {mean:.2f}, needed are {self._policy.visual:.2f}")
                     )
+        await self._links(opened, course)
+
+    async def _links(self, opened: Opened, course: _Course) -> None:
+        """Last, since it leaves the application wherever its links lead."""
+        if not course.ok:
+            return
+        with course.gate("links") as found:
+            heard = len(render.complaints(opened.log))
+            found += await links.follow(opened, self._policy)
+            found += [replace(f, gate="links") for f in render.complaints(opened.log)[heard:]]
 
 
 def _side_by_side(steps: Sequence[Step], keyframes: Mapping[str, bytes]) -> tuple[dict[str, float], list[Pair]]:

@@ -27,7 +27,7 @@ def test_a_good_application_is_validated(app: dict[str, bytes], validated: Run) 
     verdict = validated(app)
     assert (verdict.state, verdict.reason) == ("validated", None), verdict
     assert verdict.findings == ()
-    assert [g.gate for g in verdict.gates] == ["static", "typecheck", "build", "render"]
+    assert [g.gate for g in verdict.gates] == ["static", "typecheck", "build", "render", "links"]
     assert b"data:image/jpeg" in verdict.report_html
 
 
@@ -67,6 +67,39 @@ def test_a_bad_application_is_rejected_for_its_reason(body: str, reason: str, ap
     assert (verdict.state, verdict.reason) == ("rejected", reason), verdict.message
     assert verdict.message and verdict.findings
     assert reason.split(".")[0] == next(g.gate for g in verdict.gates if not g.ok)
+
+
+ROUTED = b"""import { useSyncExternalStore } from 'react';
+
+const listen = (again: () => void) => { window.addEventListener('popstate', again); return () => window.removeEventListener('popstate', again); };
+
+export function App() {
+  const path = useSyncExternalStore(listen, () => window.location.pathname);
+  if (path === '/') return <main><h1>Home</h1><a href="/parts">Parts</a> <a href="#top">Top</a></main>;
+  if (path === '/parts') return <main><h1>Parts</h1><a href="/">Home</a> <a href="/parts/old">Old parts</a></main>;
+  return <main><h1>No page {path}</h1></main>;
+}
+"""
+
+
+def test_a_link_that_leads_nowhere_is_found_two_steps_from_the_first_screen(app: dict[str, bytes], validated: Run) -> None:
+    app["src/App.tsx"] = ROUTED
+    verdict = validated(app)
+    assert (verdict.state, verdict.reason) == ("rejected", "links.dead"), verdict.message
+    assert [f.message for f in verdict.findings if f.rule == "links.dead"] == [
+        "the link to '/parts/old' on '/parts' leads to no page of the application"
+    ]
+
+
+def test_links_that_lead_somewhere_pass(app: dict[str, bytes], validated: Run) -> None:
+    app["src/App.tsx"] = ROUTED.replace(b' <a href="/parts/old">Old parts</a>', b"")
+    assert validated(app).state == "validated"
+
+
+def test_a_page_behind_a_link_that_fails_is_found(app: dict[str, bytes], validated: Run) -> None:
+    app["src/App.tsx"] = ROUTED.replace(b' <a href="/parts/old">Old parts</a>', b"{String(JSON.parse('{'))}")
+    verdict = validated(app)
+    assert (verdict.state, verdict.reason) == ("rejected", "links"), (verdict.reason, verdict.findings)
 
 
 def test_an_empty_screen_is_rejected(app: dict[str, bytes], validated: Run) -> None:
@@ -134,7 +167,7 @@ def test_a_recording_that_it_matches(app: dict[str, bytes], validated: Run) -> N
     assert verdict.state == "validated", verdict.findings
     assert verdict.scores["first_screen_words_f1"] == 1.0
     assert (verdict.scores["screens_reached"], verdict.scores["actions_work"]) == (1.0, 1.0)
-    assert [g.gate for g in verdict.gates] == ["static", "typecheck", "build", "render", "texts", "behaviour", "visual"]
+    assert [g.gate for g in verdict.gates] == ["static", "typecheck", "build", "render", "texts", "behaviour", "visual", "links"]
 
 
 def test_a_recording_that_it_does_not_read_like(app: dict[str, bytes], validated: Run) -> None:

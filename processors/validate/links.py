@@ -1,0 +1,71 @@
+"""Gate ``links``: every link within the application leads to a page of it.
+
+The application is asked first for a path that no application has; what it shows there is its answer to a dead link. Then its links are
+followed, breadth first, by the browser's history, as its own router does. Where it answers as it did to the path that no application
+has, the link is dead. An application without links is not disturbed.
+"""
+
+from __future__ import annotations
+
+from playwright.async_api import Error as PlaywrightError
+
+from processors.toolchain.browser import Opened
+from processors.toolchain.findings import Finding
+from processors.validate.policy import ValidationPolicy
+
+GATE = "links"
+
+_FOLLOW = """
+async ({ most, depth }) => {
+  const turned = () => new Promise(done => setTimeout(() => setTimeout(done)));  // not painted: that is most of a page's cost
+  const address = () => location.pathname + location.search;
+  const shows = path => (document.body.innerText || '').split(path).join('').replace(/\\s+/g, ' ').trim();
+  const go = async path => {
+    history.pushState(null, '', path);
+    dispatchEvent(new PopStateEvent('popstate'));
+    await turned();
+    for (let before = null; before !== (before = shows(path)); ) await turned();
+    return shows(path);
+  };
+  const links = () => [...document.querySelectorAll('a[href]')]
+    .filter(a => a.origin === location.origin && !a.hasAttribute('download') && (!a.target || a.target === '_self') && !a.getAttribute('href').startsWith('#'))
+    .map(a => a.pathname + a.search);
+  // Rows of one table link to pages of one kind, and one of a kind is enough to know it.
+  const kind = path => path.split('?')[0].split('/').map(part => /\\d/.test(part) ? '*' : part).join('/');
+  const kinds = new Set();
+  const start = address(), known = new Set([start]), dead = [];
+  let wave = [...new Set(links())].filter(path => !known.has(path)).map(path => [path, start]);
+  if (!wave.length) return dead;
+  const nowhere = await go('/no-such-page-7f3a/no-such-part-91c2/none');
+  let followed = 0;
+  for (let level = 0; level < depth && wave.length; level++) {
+    const next = [];
+    for (const [path, from] of wave) {
+      if (known.has(path) || followed >= most) continue;
+      known.add(path);
+      if (kinds.has(kind(path))) continue;
+      kinds.add(kind(path));
+      followed++;
+      if (await go(path) === nowhere) dead.push({ path, from });
+      else for (const further of links()) if (!known.has(further)) next.push([further, path]);
+    }
+    wave = next;
+  }
+  await go(start);
+  return dead;
+}
+"""
+
+
+async def follow(opened: Opened, policy: ValidationPolicy) -> list[Finding]:
+    """An error for each dead link found within two steps of the page that shows now; ``policy.most_links`` are followed at most."""
+    try:
+        found = await opened.page.evaluate(_FOLLOW, {"most": policy.most_links, "depth": 2})
+    except PlaywrightError as error:
+        if opened.log.crashed or not opened.page.context.browser or not opened.page.context.browser.is_connected():
+            raise
+        return [Finding(GATE, "links.left", f"following its links left the application: {error.message.splitlines()[0][:200]}")]
+    return [
+        Finding(GATE, "links.dead", f"the link to {dead['path'][:120]!r} on {dead['from'][:120]!r} leads to no page of the application")
+        for dead in found
+    ]
