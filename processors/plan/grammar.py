@@ -206,6 +206,11 @@ class _Grammar:
             return len(reader) if not reader.lists_things(after) else self._things(reader, after, curated=True)
         if after is not None and reader.low(after) in ("each", "every"):
             return self._things(reader, after, curated=True)
+        if after is not None and reader.low(after - 1) in CURATE:  # "teachers can record homework: subject, class"
+            start = reader.determiners(after)
+            phrase = reader.noun_phrase(start)
+            if phrase > start and reader.mark(phrase, ":", "-") and reader.fieldish(phrase + 1, reader.end_of_list(phrase + 1)):
+                return self._fields(reader, phrase + 1, self._entity(reader, start, phrase, every=True))
         if after is not None and self._wants_application(reader, after):
             return after  # "our gym needs an app where ..."
         if after is not None:
@@ -295,7 +300,7 @@ class _Grammar:
         start = reader.determiners(after)
         phrase = reader.noun_phrase(start)
         declares = phrase > start and (reader.has(phrase) is not None or reader.lists_things(after))
-        declares = declares or (phrase > start and reader.mark(phrase, ":") and is_plural(reader.low(phrase - 1)))
+        declares = declares or (phrase > start and reader.mark(phrase, ":", "-") and is_plural(reader.low(phrase - 1)))
         if reader.mark(phrase, "(") and self._groups(reader, phrase) > is_known(reader.text(start, phrase)):
             self.titles.append(reader.text(at, end))
             return self._things(reader, after, curated=True)
@@ -351,11 +356,12 @@ class _Grammar:
         return found[1]
 
     def _relative(self, reader: Reader, end: int) -> int:
-        """The mark behind "(concerts) I attended -" and "(orders) that they place:"; `end` where no such clause stands."""
+        """The mark behind "(concerts) I attended -", "(pets) at a shelter, including" and "(orders) that they place:"; else `end`."""
         at = end + (reader.low(end) in ("that", "which", "who"))
-        if reader.low(at) not in ("we", "i", "you", "they", "he", "she"):
+        placed = reader.low(end) in ("at", "in", "to", "on", "from") and reader.word(end + 1) and not reader.verb(end + 1)
+        if not placed and reader.low(at) not in ("we", "i", "you", "they", "he", "she"):
             return end
-        for index in range(at + 2, at + 6):
+        for index in range(at + (1 if placed else 2), at + 6):
             if reader.mark(index, ":", "-"):
                 return index
             if reader.mark(index, ",") and reader.low(index + 1) in ("with", "having", "including"):
@@ -502,6 +508,8 @@ class _Grammar:
             return possessive
         if reader.mark(end, "("):
             return self._bracketed(reader, start, end)
+        if is_plural(reader.low(end - 1)) and reader.low(end) in ("we", "i", "you", "they") and reader.mark(end + 2, "("):
+            return self._bracketed(reader, start, end, end + 2)  # "the books we read (title, author)"
         if reader.mark(end, ":", "-") and reader.low(end - 1) in VAGUE:
             return end + 1  # "two tables: customers (...)"
         after = reader.introduced(end)
@@ -550,8 +558,8 @@ class _Grammar:
                 return at
             if not closed and self._clause_begins(reader, at):
                 return at
-            if (has := reader.has(at)) is not None and reader.low(has) in DETERMINERS:
-                at = has  # "... and has an owner"
+            if (has := reader.has(at)) is not None and (reader.low(has) in DETERMINERS or reader.low(at) == "have"):
+                at = has  # "... and has an owner", "... and have start date"
                 continue
             if self._date_and_time(reader, at):
                 entity.fields.append(FieldDraft("date and time", "datetime", definite=True))
@@ -591,7 +599,8 @@ class _Grammar:
             return many or start > at
         if reader.mark(end, "("):
             return many and start == at and reader.fieldish(end + 1, reader.closing(end))
-        if reader.mark(end, "-") and many and (reader.mark(at - 1, "-") or (reader.low(at - 1) == "and" and reader.mark(at - 2, "-"))):
+        before = at - 1 if reader.low(at - 1) != "and" else at - 2
+        if reader.mark(end, "-") and many and reader.mark(before, "-", ";"):
             return reader.fieldish(end + 1, reader.end_of_list(end + 1))
         if reader.mark(end, ":"):
             listed = reader.end_of_list(end + 1)

@@ -126,9 +126,12 @@ def _special(reader: Reader, at: int, draft: FieldDraft) -> int | None:
             return found[1]
         draft.options = ()
     if low in ("is", "are", "can", "was", "has") and reader.word(at + 1) and reader.low(at + 1) not in DETERMINERS:
+        if low in ("is", "are") and reader.low(at + 1) == "either" and (found := reader.choices(at + 2)):
+            draft.label, draft.options, draft.definite = "status", found[0], True
+            return found[1]
         words, end = _clause(reader, at + 1)
-        if words[-2:] == ["or", "not"]:
-            draft.label = " ".join(words[:-2])
+        if words[-2:] == ["or", "not"] or words[0].lower() in ("it", "they"):  # "is it paid or not", "is it paid"
+            draft.label = _state([w for w in words if w.lower() not in ("or", "not")])
         else:
             draft.label = " ".join([low, *words])
         draft.type, draft.definite = "boolean", True
@@ -139,10 +142,10 @@ def _special(reader: Reader, at: int, draft: FieldDraft) -> int | None:
 def _amount(reader: Reader, at: int, draft: FieldDraft) -> int:
     kind = reader.low(at + 1)
     words, end = _clause(reader, at + 2)
-    words = [w for w in words if w.lower() not in ("there", "it", "they", "we", "are", "is", "has", "have", "of", "each", "you")]
+    words = [w for w in words if w.lower() not in ("there", "it", "they", "we", "i", "are", "is", "has", "have", "of", "each", "you")]
     draft.definite = True
     if kind == "many":
-        draft.label, draft.type = " ".join(words), "integer"
+        draft.label, draft.type = " ".join(words) or "quantity", "integer"
     elif kind == "much" and (not words or words[0].lower().startswith(("cost", "paid", "price"))):
         draft.label, draft.type = ("cost" if words else "amount"), "money"
     elif kind == "much":

@@ -167,15 +167,17 @@ class Reader:
         """Whether the list in `[start, end)` reads like fields and not like choices: at least two items, one of them a usual field."""
         items: list[list[Token]] = [[]]
         depth = 0
+        chosen = False
         for index in range(start, end):
             depth += self.mark(index, "(") - self.mark(index, ")")
+            chosen = chosen or (depth == 0 and self.low(index) == "or")
             if depth == 0 and (self.mark(index, ",", ";", "/") or self.low(index) in ("and", "or")):
                 items.append([])
             elif depth == 0 and not self.mark(index, ")"):
                 items[-1].append(self.tokens[index])
         labels = [" ".join(t.text for t in item if not t.mark and t.low not in DETERMINERS) for item in items if item]
         known = sum(is_known(label) for label in labels)
-        return len(labels) >= 2 and known >= 1 and not any(self.low(i) == "or" for i in range(start, end) if known * 2 < len(labels))
+        return len(labels) >= 2 and known >= 1 and not (chosen and known * 2 < len(labels))
 
     def end_of_list(self, at: int) -> int:
         """Where the list that begins at `at` ends at the latest: before a semicolon or at the clause's end, outside brackets."""

@@ -26,6 +26,9 @@ MAX_PROSE_CHARACTERS = 20_000
 _CALLED = re.compile(
     r"\b(?:called|named|titled)\s*:?\s*(?:[\"\u201c\u201d'\u2018\u2019]([^\"\u201c\u201d\u2018\u2019\n]{1,60}?)[\"\u201c\u201d'\u2018\u2019]|([A-Z][\w-]*(?: [A-Z][\w-]*){0,3}))"
 )
+_THING_LABEL = re.compile(r"(?:(?<=^)|(?<=[.;\n] )|(?<=\n))(?:entity|table|model|resource)(?: ?: ?| )(?=[\"'\w][\w \"']{0,40}:)", re.I)
+_FIELDS_LABEL = re.compile(r"(?<=[a-z])[.;,] ?(?:its |the )?(?:fields?|columns?|attributes?) ?: ?", re.I)
+"""How a list may label its parts: "Entity Customer: name, email", "Table: products. Columns: name, price"."""
 _HOW = "Say what it keeps and which fields each has, for example: a library app with books (title, author, year) and members (name, email)."
 
 
@@ -59,6 +62,7 @@ def understand(text: str) -> Spec:
 
 def _prose(text: str) -> Spec:
     """`text` is normalised: the patterns below meet no long runs of anything."""
+    text = _THING_LABEL.sub("", _FIELDS_LABEL.sub(": ", text))
     drafts, titles = read(_CALLED.sub(" ", text))
     kept = _without_broader([draft for draft in drafts if _believable(draft)])
     declared = [draft for draft in kept if draft.fields]
