@@ -146,8 +146,11 @@ class _Grammar:
             return self._for_each(reader, at + 1)
         if low == "for" and self._for_things(reader, at + 1):
             return self._for_each(reader, at + 1)
-        if low in ("each", "they", "it", "these", "both", "all") and self.entities and reader.low(at + 1) in HAS_OF_PARTS | MODALS:
-            after = reader.has(at + 1)
+        if low in ("its", "their") and self.entities and reader.low(at + 1) in HEADINGS and reader.low(at + 2) == "are":
+            return self._fields(reader, at + 3, self.entities[-1])  # "its columns are name and city"
+        verb = at + 2 if low == "each" and reader.low(at + 1) == "one" else at + 1
+        if low in ("each", "they", "it", "these", "both", "all") and self.entities and reader.low(verb) in HAS_OF_PARTS | MODALS:
+            after = reader.has(verb)
             if after is not None and not reader.lists_things(after):
                 return self._fields(reader, after, self.entities[-1])
         after = reader.has(at + 1) if low in PRONOUNS and reader.low(at + 1) not in ("need", "needs") else None
@@ -187,7 +190,10 @@ class _Grammar:
         if reader.mark(end, "("):
             close = reader.closing(end)
             if not application or reader.fieldish(end + 1, close):
-                return self._bracketed(reader, at, end)
+                kept = (
+                    application and last in KEEPERS and end - at > 1 and reader.low(end - 2) not in _PLAIN
+                )  # "a subscription tracker (service, cost)"
+                return self._bracketed(reader, at, end - 1 if kept else end, end)
             return end + 1
         if many and reader.low(end) in ("we", "i", "you", "they") and reader.word(end + 1) and reader.mark(end + 2, "("):
             return self._bracketed(reader, at, end, end + 2)  # "apartments we own (street, rent)"
@@ -510,7 +516,8 @@ class _Grammar:
             return self._bracketed(reader, start, end)
         if is_plural(reader.low(end - 1)) and reader.low(end) in ("we", "i", "you", "they") and reader.mark(end + 2, "("):
             return self._bracketed(reader, start, end, end + 2)  # "the books we read (title, author)"
-        if reader.mark(end, ":", "-") and reader.low(end - 1) in VAGUE:
+        people = reader.low(end - 1) in ("visitors", "people", "users") and reader.fieldish(end + 1, reader.end_of_list(end + 1))
+        if reader.mark(end, ":", "-") and reader.low(end - 1) in VAGUE and not people:
             return end + 1  # "two tables: customers (...)"
         after = reader.introduced(end)
         relative = self._relative(reader, end)
@@ -595,8 +602,11 @@ class _Grammar:
         every = reader.low(start - 1) in _EVERY and start > at
         if every and reader.low(end - 1).endswith(("'s", "s'")):
             return True
-        if reader.has(end) is not None and reader.low(end) not in ("that", "which", "who"):
+        after = reader.has(end)
+        if after is not None and reader.low(end) not in ("that", "which", "who"):
             return many or start > at
+        if after is not None and many and reader.low(after) in ("a", "an"):
+            return True  # "... and purchases which have a customer and a date"
         if reader.mark(end, "("):
             return many and start == at and reader.fieldish(end + 1, reader.closing(end))
         before = at - 1 if reader.low(at - 1) != "and" else at - 2

@@ -176,7 +176,7 @@ class Reader:
             elif depth == 0 and not self.mark(index, ")"):
                 items[-1].append(self.tokens[index])
         labels = [" ".join(t.text for t in item if not t.mark and t.low not in DETERMINERS) for item in items if item]
-        known = sum(is_known(label) for label in labels)
+        known = sum(is_known(label.split(" in ")[0]) for label in labels)  # "time in seconds"
         return len(labels) >= 2 and known >= 1 and not (chosen and known * 2 < len(labels))
 
     def end_of_list(self, at: int) -> int:

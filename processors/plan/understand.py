@@ -28,6 +28,7 @@ _CALLED = re.compile(
 )
 _THING_LABEL = re.compile(r"(?:(?<=^)|(?<=[.;\n] )|(?<=\n))(?:entity|table|model|resource)(?: ?: ?| )(?=[\"'\w][\w \"']{0,40}:)", re.I)
 _FIELDS_LABEL = re.compile(r"(?<=[a-z])[.;,] ?(?:its |the )?(?:fields?|columns?|attributes?) ?: ?", re.I)
+_QUOTED_THING = re.compile(r"\b(?:entity|table|model)(?: called| named)? [\"']([\w ]{1,40})[\"']", re.I)
 """How a list may label its parts: "Entity Customer: name, email", "Table: products. Columns: name, price"."""
 _HOW = "Say what it keeps and which fields each has, for example: a library app with books (title, author, year) and members (name, email)."
 
@@ -62,7 +63,7 @@ def understand(text: str) -> Spec:
 
 def _prose(text: str) -> Spec:
     """`text` is normalised: the patterns below meet no long runs of anything."""
-    text = _THING_LABEL.sub("", _FIELDS_LABEL.sub(": ", text))
+    text = _QUOTED_THING.sub(r"\1", _THING_LABEL.sub("", _FIELDS_LABEL.sub(": ", text)))
     drafts, titles = read(_CALLED.sub(" ", text))
     kept = _without_broader([draft for draft in drafts if _believable(draft)])
     declared = [draft for draft in kept if draft.fields]

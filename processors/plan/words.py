@@ -79,7 +79,7 @@ _IRREGULAR = {
 _PLURALS = {singular: plural for plural, singular in _IRREGULAR.items()}
 # The same in both numbers, and meant as many where it names what an application keeps.
 COLLECTIVE = lexicon(
-    "staff equipment homework series species sheep fish deer aircraft spacecraft livestock inventory news furniture merchandise personnel"
+    "staff equipment homework feedback series species sheep fish deer aircraft spacecraft livestock inventory news furniture merchandise personnel"
 )
 # Singular nouns that look like plurals.
 _SINGULAR_S = lexicon("""bus gas lens canvas atlas alias bias chess business address access process progress success class glass grass mass pass
