@@ -280,6 +280,48 @@ def test_a_table_becomes_rows_of_data_with_a_schema() -> None:
     assert "create table if not exists public.teas" in sql and "stock bigint" in sql and "enable row level security" in sql
 
 
+def contact(**masked: Any) -> dict[str, Any]:
+    """A page with two fields, a box to tick and a button that sends them off to another page."""
+    labels = [
+        line("Contact us", 40, 20, size=24),
+        line("Your name", 40, 66),
+        line("Message", 40, 126),
+        line("Urgent", 64, 190),
+        line("Send", 60, 228),
+    ]
+    fields = [
+        element("f1", "input", "", 40, 84, 300, 30, placeholder="Ada"),
+        element("f2", "input", "", 40, 144, 300, 30, placeholder="Hello", **masked),
+        element("f3", "checkbox", "", 40, 190, 16, 16),
+        element("b", "button", "Send", 40, 220, 90, 32),
+    ]
+    sent = {"t": 0.8, "kind": "click", "x": 80, "y": 236, "before": "s0", "after": "s1", "target": "b"}
+    return document(screen(0, labels, fields), screen(1, [line("Thank you", 40, 30, size=24)]), actions=[sent])
+
+
+def test_fields_sent_off_by_one_button_are_a_form_with_a_table() -> None:
+    files = reconstruct(contact(), {})
+    page = files["src/pages/ContactUs.tsx"].decode()
+    assert "<DataForm form={contactUsForm}>" in page and 'type="submit"' in page
+    forms = files["src/data/forms.ts"].decode()
+    assert '"your-name": "your_name"' in forms and 'flags: ["urgent"]' in forms
+    sql = files["supabase/migrations/0002_tables.sql"].decode()
+    assert "create table if not exists public.contact_us_entries" in sql and "urgent boolean" in sql and "enable row level security" in sql
+
+
+def test_what_asks_for_a_password_is_a_form_that_keeps_nothing() -> None:
+    files = reconstruct(contact(masked=True), {})
+    assert "<DataForm" in files["src/pages/ContactUs.tsx"].decode()
+    assert 'table: ""' in files["src/data/forms.ts"].decode()
+    assert not any(name.endswith(".sql") for name in files)
+
+
+def test_one_field_that_is_searched_by_is_no_form() -> None:
+    field = element("f1", "input", "", 40, 84, 300, 30, placeholder="Search")
+    files = reconstruct(document(screen(0, [*HOME, line("Go", 360, 90)], [field, element("b", "button", "Go", 350, 84, 60, 30)])), {})
+    assert "src/data/forms.ts" not in files
+
+
 def test_a_dialog_lies_over_the_page_it_was_opened_on() -> None:
     dialog = [element("m", "modal", "", 160, 100, 320, 200), element("e1", "button", "Save", 200, 250, 80, 30)]
     inside = [line("Edit the order", 200, 130), line("Save", 220, 257)]

@@ -66,9 +66,36 @@ class Site(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+def contact() -> dict[str, Any]:
+    """A form whose button leads to another page, so that it is gone when the browser would submit it."""
+    labels = [
+        line("Contact us", 40, 20),
+        line("Your name", 40, 66),
+        line("Message", 40, 126),
+        line("Urgent", 64, 190),
+        line("Send", 60, 228),
+    ]
+    fields = [
+        {"id": "f1", "kind": "input", "text": "", "placeholder": "Ada", "box": [40, 84, 300, 30]},
+        {"id": "f2", "kind": "input", "text": "", "placeholder": "Hello", "box": [40, 144, 300, 30]},
+        {"id": "f3", "kind": "checkbox", "text": "", "box": [40, 190, 16, 16]},
+        {"id": "b", "kind": "button", "text": "Send", "box": [40, 220, 90, 32]},
+    ]
+    return {
+        "video": {"width": 640, "height": 400},
+        "screens": [
+            {"id": "s0", "t_start": 0, "t_end": 0.9, "texts": labels, "elements": fields},
+            {"id": "s1", "t_start": 1, "t_end": 1.9, "texts": [line("Thank you", 40, 30)], "elements": []},
+        ],
+        "actions": [{"t": 0.5, "kind": "click", "x": 80, "y": 236}],
+    }
+
+
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[str]:
-    files = reconstruct(features(), {})
+def served(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    files = reconstruct(getattr(request, "param", features)(), {})
+    if "src/data/entries.tsx" in files:  # what is entered is seen from outside
+        files["src/data/entries.tsx"] += b"\nObject.assign(window, { kept });\n"
     result = build_sync(files, Toolchain())
     assert result.ok, result.findings
     project.write({**files, **result.dist}, tmp_path)
@@ -111,3 +138,24 @@ def test_the_recorded_actions_work_in_the_browser(served: str) -> None:
         finally:
             browser.close()
     assert errors == []
+
+
+@pytest.mark.parametrize("served", [contact], indirect=True)
+def test_what_is_entered_in_a_form_is_kept_although_its_button_leads_away(served: str) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    with sync_playwright() as p:
+        browser = p.chromium.launch(
+            executable_path=shutil.which("chromium-headless-shell") or shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        try:
+            page = browser.new_page(viewport={"width": 640, "height": 400})
+            page.goto(served)
+            page.get_by_label("Your name").fill("Ada")
+            page.get_by_label("Urgent").check()
+            page.get_by_role("button", name="Send").click()
+            expect(page.get_by_text("Thank you")).to_be_visible()
+            kept = page.evaluate("[...window.kept.entries()]")
+        finally:
+            browser.close()
+    assert kept == [["contact_us_entries", [{"your_name": "Ada", "message": "", "urgent": True}]]]

@@ -34,6 +34,9 @@ interface Flow {
   click: (control: string) => (event: MouseEvent<HTMLElement>) => void;
 }
 
+/** A form's own button: what was entered is saved by the form, whatever else the click does. */
+const submits = (control: Element): boolean => control.getAttribute("type") === "submit";
+
 const FlowContext = createContext<Flow | null>(null);
 
 export function useFlow(): Flow {
@@ -116,7 +119,9 @@ export function FlowProvider({ children }: { children: ReactNode }): ReactNode {
       follow,
       click: (control) => (event) => {
         if (follow("click", control)) {
-          event.preventDefault();
+          if (!submits(event.currentTarget)) {
+            event.preventDefault();
+          }
           event.stopPropagation();
         }
       },
@@ -128,7 +133,9 @@ export function FlowProvider({ children }: { children: ReactNode }): ReactNode {
     if (control === null) {
       return;
     }
-    event.preventDefault();
+    if (!submits(control)) {
+      event.preventDefault();
+    }
     // A control that led to the same page wherever it was used, as in a menu, leads there from every page.
     const name = control.getAttribute("data-control");
     const known = rules.filter((rule) => rule.on === "click" && rule.control === name);

@@ -16,8 +16,9 @@ from .data import data_files
 from .dress import Scene, dress, unify
 from .emit import Context, emit_dialog, emit_page, lines_of
 from .fields import find_fields
+from .forms import Forms
 from .frame import Frame
-from .jsx import El, literal, render
+from .jsx import Code, El, literal, render
 from .layout import Node, lay_out
 from .machine import Machine, label_of, machine
 from .model import Box, Text, parse
@@ -73,6 +74,9 @@ def reconstruct(
             trees.append(emit_dialog(root, dialog, names[base], _dim(scenes[k], scenes[base]), context))
         else:
             trees.append(emit_page(root, context))
+    forms = Forms(tables.tables)
+    for tree, title in zip(trees, titles, strict=True):
+        forms.find(tree, title)
     parts = share(trees, {n.lower() for n in names})
     files = scaffold(
         titles[0],
@@ -91,7 +95,7 @@ def reconstruct(
     files["src/recording.ts"] = _recording(names, paths, titles, flow).encode()
     files["src/styles.css"] = sheet.text(_own("base.css").decode()).encode()
     files["tests/recording.spec.ts"] = spec(parsed, flow, paths).encode()
-    files |= data_files(list(tables.models.values()), {"src/data/rows.ts": _own("rows.ts")}) | assets.files
+    files |= data_files(list(tables.models.values()), list(forms.found.values()), _own) | assets.files
     return dict(sorted(files.items()))
 
 
@@ -242,6 +246,9 @@ def _component(name: str, tree: El, parts: Mapping[str, El], assets: Assets, pag
             'import { useRows } from "../data/rows";',
             f'import {{ {", ".join(sorted({n for n, _ in mapped}))} }} from "../data/tables";',
         ]
+    entered = sorted({e.attrs["form"].text for e in walk(tree) if e.tag == "DataForm" and isinstance(e.attrs["form"], Code)})
+    if entered:
+        head += ['import { DataForm } from "../data/entries";', f'import {{ {", ".join(entered)} }} from "../data/forms";']
     body = ["  const { click } = useFlow();"] if click else []
     body += [f"  const {n}Rows{k or ''} = useRows({n}, {k});" for n, k in mapped]
     return "\n".join([*head, "", f"export function {name}(): ReactNode {{", *body, "  return (", render(tree, 2), "  );", "}", ""])
