@@ -190,10 +190,8 @@ class _Grammar:
         if reader.mark(end, "("):
             close = reader.closing(end)
             if not application or reader.fieldish(end + 1, close):
-                kept = (
-                    application and last in KEEPERS and end - at > 1 and reader.low(end - 2) not in _PLAIN
-                )  # "a subscription tracker (service, cost)"
-                return self._bracketed(reader, at, end - 1 if kept else end, end)
+                keeper = application and last in KEEPERS and end - at > 1 and reader.low(end - 2) not in _PLAIN
+                return self._bracketed(reader, at, end - 1 if keeper else end, end)  # "a subscription tracker (service, cost)"
             return end + 1
         if many and reader.low(end) in ("we", "i", "you", "they") and reader.word(end + 1) and reader.mark(end + 2, "("):
             return self._bracketed(reader, at, end, end + 2)  # "apartments we own (street, rent)"
