@@ -4,7 +4,10 @@ All sides run one after the other in one run on one machine, over the same recor
 
 - *pure*: decode, change, encode, publish, acknowledge each record; ours with ids, metrics and trace headers on;
 - *waiting*: 100 ms a record, 256 at once, 4 partitions; the ideal is 2,560 records/s;
-- *latency*: two stages one behind the other at 500 records/s, from produce to the reader behind the second.
+- *latency*: two stages one behind the other at 500 records/s, from produce to the reader behind the second;
+- *usage*: usage events from Kafka into ClickHouse, beside the same records inserted as Avro files without Kafka, and as rows decoded in Python;
+- *rebalance*: eight workers, one leaving while its handler hangs (``bench/engine_rebalance.py``);
+- *memory*: resident memory of one worker by quarters of a long run; only with ``--only memory``, since ten million records take minutes.
 
 Each side is a process of its own (``bench/engine_sides.py``, ``bench/engine_peers.py``) and times itself from its first record to the
 moment when every output is acknowledged by the broker and every input may be committed.
@@ -22,6 +25,8 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from bench import engine_sink
+from infra.embedded.clickhouse import ClickHouse, ClickHouseSettings
 from infra.embedded.kafka import Kafka, KafkaSettings
 from infra.embedded.registry import Registry, RegistrySettings
 from schemas import ids
@@ -57,9 +62,12 @@ def fill(settings: StreamSettings, count: int) -> None:
         raise SystemExit("the broker did not take the records")
 
 
-def side(name: str, config: dict[str, Any], python: str = sys.executable, script: str = "engine_sides.py") -> dict[str, Any]:
+def side(
+    name: str, config: dict[str, Any], python: str = sys.executable, script: str = "engine_sides.py", timeout_s: float = 600
+) -> dict[str, Any]:
     """Run one side; its last line of output is its result."""
-    done = subprocess.run([python, str(HERE / script), name, json.dumps(config)], capture_output=True, text=True, timeout=600)
+    call = ["-m", f"bench.{script.removesuffix('.py')}"] if python == sys.executable else [str(HERE / script)]
+    done = subprocess.run([python, *call, name, json.dumps(config)], capture_output=True, text=True, timeout=timeout_s, cwd=HERE.parent)
     if done.returncode or not done.stdout.strip():
         return {"error": done.stderr[-2000:]}
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -69,13 +77,14 @@ def side(name: str, config: dict[str, Any], python: str = sys.executable, script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--records", type=int, default=300_000, help="for the pure stage")
+    parser.add_argument("--records", type=int, default=300_000, help="for the pure stage and for memory (then 10_000_000 is the goal)")
+    parser.add_argument("--usage-records", type=int, default=300_000, help="for the sink")
     parser.add_argument("--rounds", type=int, default=3, help="each side of the pure stage is run so often, in turn; the best round counts")
     parser.add_argument("--faust-records", type=int, default=30_000, help="fewer, as it is slower")
     parser.add_argument(
         "--peers-python", help="interpreter of an environment with quixstreams and faust-streaming; without it they are missing"
     )
-    parser.add_argument("--only", choices=["pure", "waiting", "latency"])
+    parser.add_argument("--only", choices=["pure", "waiting", "latency", "usage", "rebalance", "memory"])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
         kafka = Kafka(KafkaSettings(data=Path(folder, "kafka"), log=Path(folder, "kafka.log")))
@@ -95,7 +104,7 @@ def main() -> None:
 
 
 def measure(bootstrap: str, registry: str, folder: str, options: argparse.Namespace) -> dict[str, Any]:
-    settings = StreamSettings(bootstrap_servers=bootstrap, registry_url=registry, max_in_flight=20_000)
+    settings = StreamSettings(bootstrap_servers=bootstrap, registry_url=registry, max_in_flight=5_000)
     result: dict[str, Any] = {}
     number = 0
 
@@ -129,6 +138,7 @@ def measure(bootstrap: str, registry: str, folder: str, options: argparse.Namesp
             sides["quix"] = ("engine_peers.py", options.peers_python, options.records)
             sides["faust"] = ("engine_peers.py", options.peers_python, options.faust_records)
         rates: dict[str, list[float]] = {name: [] for name in sides}
+        cpu: dict[str, list[float]] = {name: [] for name in sides}
         for _ in range(options.rounds):
             for name, (script, python, records) in sides.items():
                 got = side(name, again(config) | {"records": records}, python, script)
@@ -136,8 +146,10 @@ def measure(bootstrap: str, registry: str, folder: str, options: argparse.Namesp
                     result.setdefault("errors", {})[name] = got["error"]
                 else:
                     rates[name].append(records / got["seconds"])
+                    cpu[name] += [got["cpu_us"]] if "cpu_us" in got else []
         best = {name: max(r) for name, r in rates.items() if r}
         result["pure"] = {f"{name}_per_s": round(rate) for name, rate in best.items()}
+        result["pure"]["cpu_us_per_record"] = {name: round(min(c), 1) for name, c in cpu.items() if c}
         result["pure"]["rounds"] = {name: [round(r) for r in found] for name, found in rates.items()}
         for peer in ("bare", "quix", "faust"):
             if "ours" in best and peer in best:
@@ -158,7 +170,54 @@ def measure(bootstrap: str, registry: str, folder: str, options: argparse.Namesp
         bare, ours = result["latency"]["bare"], result["latency"]["ours"]
         if "error" not in bare and "error" not in ours:
             result["latency"] |= {f"ratio_{q}": round(ours[q] / bare[q], 2) for q in ("p50_ms", "p99_ms")}
+    if options.only in (None, "usage"):
+        result["usage"] = usage(world(), folder, options)
+    if options.only in (None, "rebalance"):
+        config = world(partitions=16)
+        result["rebalance"] = side("rebalance", config, script="engine_rebalance.py")
+        if "error" not in result["rebalance"]:
+            found = result["rebalance"]
+            found["beyond_deadline_s"] = round(found["others_go_on_s"] - found["deadline_s"], 2)
+    if options.only == "memory":
+        result["memory"] = memory(world(), options.records)
     return result
+
+
+def usage(config: dict[str, Any], folder: str, options: argparse.Namespace) -> dict[str, Any]:
+    """The sink beside its limit and beside what one writes first, in turn; the best round of each counts."""
+    clickhouse = ClickHouse(ClickHouseSettings(data=Path(folder, "clickhouse"), log=Path(folder, "clickhouse.log")))
+    clickhouse.start()
+    try:
+        clickhouse.ready()
+        config |= {"clickhouse": clickhouse.url, "records": options.usage_records}
+        engine_sink.fill(StreamSettings(**config["settings"]), options.usage_records)
+        rates: dict[str, list[float]] = {"sink": [], "files": [], "decoded": []}
+        found: dict[str, Any] = {}
+        for number in range(options.rounds):
+            for name in rates if number == 0 else ("files", "sink"):
+                settings = config["settings"] | {"group_prefix": f"usage{number}"}
+                got = side(name, config | {"settings": settings}, script="engine_sink.py")
+                if "error" in got:
+                    found.setdefault("errors", {})[name] = got["error"]
+                elif got["rows"] != options.usage_records:
+                    found.setdefault("errors", {})[name] = f"{got['rows']} rows of {options.usage_records}"
+                else:
+                    rates[name].append(options.usage_records / got["seconds"])
+                    if "cpu_us" in got:
+                        found["cpu_us_per_row"] = round(min(got["cpu_us"], found.get("cpu_us_per_row", got["cpu_us"])), 1)
+    finally:
+        clickhouse.stop()
+    best = {name: max(r) for name, r in rates.items() if r}
+    found |= {f"{name}_per_s": round(rate) for name, rate in best.items()}
+    return found | {f"ratio_{n}": round(best["sink"] / best[n], 3) for n in ("files", "decoded") if "sink" in best and n in best}
+
+
+def memory(config: dict[str, Any], records: int) -> dict[str, Any]:
+    """Records are fed while they are read, so that the broker's disk and the page cache stay small."""
+    got = side("memory", config | {"records": records}, timeout_s=7200)
+    if "error" not in got:
+        got["ratio_last_to_second_quarter"] = round(got["rss_mib"][3] / got["rss_mib"][1], 3)
+    return got
 
 
 if __name__ == "__main__":

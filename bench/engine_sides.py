@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import subprocess
 import sys
 import threading
 import time
@@ -27,7 +28,7 @@ from streams.runner import StageRunner, topics_of
 from streams.settings import StreamSettings
 from streams.step import Shared
 from streams.topics import ARTIFACT_GENERATED, ARTIFACT_REJECTED, FEATURES_EXTRACTED, GENERATION_REQUESTED
-from streams.worker import run_worker
+from streams.worker import run_worker, tune_collector
 
 IN = GENERATION_REQUESTED["normal"]
 PRODUCER = {"enable.idempotence": True, "acks": "all", "linger.ms": 2, "compression.type": "lz4", "queue.buffering.max.messages": 1_000_000}
@@ -77,6 +78,7 @@ async def _until_done(declared: Stage, config: dict[str, Any], started: _Started
     producer = AckedProducer(settings)
     shared = Shared(settings, Codec(registry), producer, FolderStore(Path(config["folder"], "objects"), durable=False), Writer(), "bench")
     runner = StageRunner(declared, shared)
+    tune_collector()  # as every worker process does
     stop = asyncio.Event()
     task = asyncio.create_task(runner.run(stop))
     done = runner._source.windows
@@ -92,8 +94,61 @@ async def _until_done(declared: Stage, config: dict[str, Any], started: _Started
 
 def ours(config: dict[str, Any]) -> dict[str, Any]:
     started = _Started()
-    declared = stage(started.wrap(artifact), order="none", name="generate")
-    return {"seconds": asyncio.run(_until_done(declared, config, started))}
+
+    async def timed(record: GenerationRequested, context: Context) -> Sequence[Record]:
+        if started.at is None:
+            started.at = time.perf_counter()
+        return [
+            context.make(
+                ArtifactGenerated, method=record.method, artifact_uri=record.spec or "", artifact_size=len(record.spec or ""), artifact_digest=""
+            )
+        ]  # fmt: skip
+
+    cpu = time.process_time()
+    seconds = asyncio.run(_until_done(stage(timed, order="none", name="generate"), config, started))
+    return {"seconds": seconds, "cpu_us": (time.process_time() - cpu) / config["records"] * 1e6}
+
+
+def memory(config: dict[str, Any]) -> dict[str, Any]:
+    """One worker's resident memory, MiB, at the end of each quarter; a second process feeds it, at most 200,000 records ahead."""
+    started = _Started()
+    count = 0
+    quarters: list[float] = []
+    fed = subprocess.Popen([sys.executable, "-m", "bench.engine_sides", "feed", json.dumps(config)], stdin=subprocess.PIPE)
+    assert fed.stdin
+
+    async def counted(record: GenerationRequested, context: Context) -> Sequence[Record]:
+        nonlocal count
+        count += 1
+        if count % 50_000 == 0:
+            assert fed.stdin
+            fed.stdin.write(b"\n")
+            fed.stdin.flush()
+        if count % (config["records"] // 4) == 0:
+            quarters.append(_resident_mib())
+        return await artifact(record, context)
+
+    try:
+        seconds = asyncio.run(_until_done(stage(started.wrap(counted), order="none", name="generate"), config, started))
+    finally:
+        fed.kill()
+        fed.wait()
+    return {"records": config["records"], "per_s": round(config["records"] / seconds), "rss_mib": quarters}
+
+
+def _resident_mib() -> float:
+    return round(int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / (1 << 20), 1)
+
+
+def feed(config: dict[str, Any]) -> dict[str, Any]:
+    from bench.engine import fill
+
+    ahead, block = 4, 50_000
+    for number in range(0, config["records"], block):
+        if number >= ahead * block:
+            sys.stdin.buffer.readline()
+        fill(StreamSettings(**config["settings"]), min(block, config["records"] - number))
+    return {}
 
 
 def waiting(config: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +169,7 @@ def bare(config: dict[str, Any]) -> dict[str, Any]:
     reader, writer = _bare(config["schema_in"]), _bare(config["schema_out"])
     head = frame(1)
     consumer.subscribe([config["in"]])
-    count, began, flushed = 0, 0.0, 0.0
+    count, began, flushed, cpu = 0, 0.0, 0.0, time.process_time()
     while count < config["records"]:
         messages = consumer.consume(1000, 0.05)
         if not messages:
@@ -135,7 +190,7 @@ def bare(config: dict[str, Any]) -> dict[str, Any]:
     consumer.commit(asynchronous=False)
     seconds = time.perf_counter() - began
     consumer.close()
-    return {"seconds": seconds}
+    return {"seconds": seconds, "cpu_us": (time.process_time() - cpu) / config["records"] * 1e6}
 
 
 def _bare(schema: str) -> Any:
@@ -302,7 +357,15 @@ def latency_bare(config: dict[str, Any]) -> dict[str, Any]:
     return probe.result()
 
 
-SIDES = {"ours": ours, "bare": bare, "waiting": waiting, "latency-ours": latency_ours, "latency-bare": latency_bare}
+SIDES = {
+    "ours": ours,
+    "bare": bare,
+    "waiting": waiting,
+    "latency-ours": latency_ours,
+    "latency-bare": latency_bare,
+    "memory": memory,
+    "feed": feed,
+}
 
 if __name__ == "__main__":
     print(json.dumps(SIDES[sys.argv[1]](json.loads(sys.argv[2]))))

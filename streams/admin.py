@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Collection, Iterable
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.settings import StreamSettings
@@ -70,6 +71,33 @@ def ensure_topics(settings: StreamSettings, topics: Iterable[Topic], timeout_s: 
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was quicker
                 raise
     return created
+
+
+def topic_ids(settings: StreamSettings, names: Collection[str]) -> dict[str, str]:
+    """Kafka's ids of topics, named as in Kafka; without those that it cannot tell just now."""
+    try:
+        client = admin(settings)  # held: the answers come only while it lives
+        answers = client.describe_topics(TopicCollection(list(names))) if names else {}
+    except BrokerUnreachable:
+        return {}
+    found = {}
+    for name, answer in answers.items():
+        with contextlib.suppress(KafkaException):
+            found[name] = str(answer.result(30).topic_id)
+    return found
+
+
+def topic_id(settings: StreamSettings, topic: str) -> str:
+    """Kafka's id of a topic of the catalogue: another one when the topic is made anew. Raises :class:`BrokerUnreachable`, :class:`TopicsMissing`."""
+    name = settings.topic_prefix + topic
+    client = admin(settings)  # held: the answer comes only while it lives
+    try:
+        found = client.describe_topics(TopicCollection([name]))[name].result(30)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise
+        raise TopicsMissing(f"{name} is not there on {settings.bootstrap_servers}") from error
+    return str(found.topic_id).replace("+", "-").replace("/", "_")  # as Kafka's own tools write it
 
 
 def check_topics(settings: StreamSettings, topics: Iterable[Topic]) -> None:

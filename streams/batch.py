@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from confluent_kafka import Message
 
 from schemas.avro_codec import BadRecord
-from schemas.records import Record
+from schemas.records import MetricsRecorded
 from streams import provenance, steps
 from streams.acknowledgement import Window
-from streams.failures import Failure, Transient
+from streams.failures import Failure, Transient, printable
+from streams.health import Pulse
+from streams.lag import Gauges
 from streams.metrics import StageMetrics
-from streams.runner import range_lost
-from streams.source import Batch, LostRange, Source
+from streams.report import Reporter
+from streams.source import LostRange, Source, Taken
 from streams.step import Shared
-from streams.topics import CATALOGUE, Topic
+from streams.topics import ARTIFACT_REJECTED, ARTIFACT_VALIDATED, CATALOGUE, Topic
 
 log = structlog.get_logger()
+_ATTEMPT_S = 600.0
+"""How long one attempt to write may take: a destination's client has time-outs of its own that are shorter."""
+_ENDS = frozenset({ARTIFACT_VALIDATED.name, ARTIFACT_REJECTED.name})
+"""The topics that end a request, and its trace."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawRecord:
+class RawRecord(NamedTuple):
     """A record as it lies in Kafka."""
 
     key: bytes | None
@@ -35,6 +41,10 @@ class RawRecord:
     """Of the header ``millrace-event-id``; None where the writer set none."""
     timestamp: int
     """The broker's time of the record, ms since 1970."""
+    partition: int = -1
+    """This and what follows only for a stage that asks for records ``whole``."""
+    offset: int = -1
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,9 @@ class BatchStage:
     max_records: int = 100_000
     max_bytes: int = 32 << 20
     linger_s: float = 0.5
+    """How long a batch collects, unless it is full before."""
+    whole: bool = False
+    """Whether it needs records' places and headers, too."""
 
 
 class BatchRunner:
@@ -68,9 +81,11 @@ class BatchRunner:
     def __init__(self, stage: BatchStage, shared: Shared) -> None:
         self.stage, self.shared = stage, shared
         self.metrics = StageMetrics(stage.name, shared.worker)
-        self._pending: list[tuple[Message, Window]] = []
+        self._pending: list[Taken] = []
         self._bytes = 0
         self._wake = asyncio.Event()
+        self._full = asyncio.Event()
+        self._raw = _whole if stage.whole else _raw
         self._busy = asyncio.Lock()
         settings = shared.settings.model_copy(
             update={
@@ -79,13 +94,26 @@ class BatchRunner:
             }
         )
         self._source = Source(
-            settings, f"{settings.group_prefix}.{stage.name}", [t.name for t in stage.reads], self._arrived, self._revoked, self._lost
+            settings,
+            f"{settings.group_prefix}.{stage.name}",
+            [t.name for t in stage.reads],
+            Taken,
+            self._arrived,
+            self._revoked,
+            self._range_lost,
         )
+        self._gauges = Gauges(settings, self._source, shared.producer, {})
+        self.pulse = Pulse(stage.name, self._source, _ATTEMPT_S)
+        self._reporter = Reporter(f"sink:{stage.name}", shared, self.metrics, self._gauges, self.pulse, self._not_told)
+        self._attempt_at: float | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write until ``stop`` is set, then write what is in hand."""
         self._source.start()
-        writer, ticker = asyncio.create_task(self._write_forever()), asyncio.create_task(self._tick())
+        writer, ticker = (
+            asyncio.create_task(self._write_forever()),
+            asyncio.create_task(self._reporter.every_second(lambda: self._attempt_at, _worth_telling)),
+        )
         stopped = asyncio.create_task(stop.wait())
         try:
             ends: set[asyncio.Future[Any]] = {stopped, writer, self._source.finished}
@@ -106,23 +134,32 @@ class BatchRunner:
             writer.cancel()
             await asyncio.gather(writer, ticker, return_exceptions=True)
             await self._source.stop()
+            await self._gauges.close()
         if self._source.finished.done():
             self._source.finished.result()
         if not writer.cancelled() and (error := writer.exception()):
             raise error
 
-    def _arrived(self, batch: Batch) -> None:
+    def _arrived(self, batch: list[Taken]) -> None:
         self.metrics.count("in", len(batch))
         self._pending += batch
-        self._bytes += sum(len(m) for m, _ in batch)
+        self._bytes += sum(r.size for r in batch)
         self._wake.set()
+        if self._is_full():
+            self._full.set()
+
+    def _is_full(self) -> bool:
+        return len(self._pending) >= self.stage.max_records or self._bytes >= self.stage.max_bytes
 
     async def _write_forever(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            if len(self._pending) < self.stage.max_records and self._bytes < self.stage.max_bytes:
-                await asyncio.sleep(self.stage.linger_s)  # not a wait for a condition: this is how long a batch collects
+            self._full.clear()
+            if not self._is_full():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.stage.linger_s):
+                        await self._full.wait()
             while self._pending:
                 await self._flush()
 
@@ -137,25 +174,30 @@ class BatchRunner:
                 self._pending = taken + self._pending
                 raise
 
-    async def _write(self, taken: list[tuple[Message, Window]]) -> None:
+    async def _write(self, taken: list[Taken]) -> None:
         started = time.monotonic()
-        by_topic: dict[str, list[tuple[Message, Window]]] = {}
-        for message, window in taken:
-            by_topic.setdefault(provenance.topic_of(message, self.shared.settings), []).append((message, window))
-        for topic, records in by_topic.items():
-            raw = [_raw(m) for m, _ in records]
+        began_ns = time.time_ns()
+        by_topic: dict[str, list[Taken]] = {}
+        for record in taken:
+            by_topic.setdefault(record.window.topic, []).append(record)
+        for name, records in by_topic.items():
+            topic = name.removeprefix(self.shared.settings.topic_prefix)
+            raw = [self._raw(r.message) for r in records]
             refused = await self._write_until_done(topic, raw)
             for item in refused:
-                await self._give_up(records[item.index][0], item)
-            for message, window in records:
-                self._source.done(window, message.offset())
+                await self._give_up(records[item.index].message, item)
+            self._source.done(records)
+            if self.shared.tracing and topic in _ENDS:
+                for record in records:
+                    self.shared.tracing.rested(self.stage.name, record.message, topic, began_ns)
             self.metrics.count("done", len(records))
-        self.metrics.handled(time.monotonic() - started, max(0.0, time.time() * 1000 - taken[0][0].timestamp()[1]))
+        self.metrics.handled(time.monotonic() - started, max(0.0, time.time() * 1000 - taken[0].timestamp))
 
     async def _write_until_done(self, topic: str, raw: list[RawRecord]) -> Sequence[RefusedRecord]:
         """A destination that is not well is waited for: the group membership and the records are kept meanwhile."""
         delay = 0.5
         while True:
+            self._attempt_at = time.monotonic()
             try:
                 return await asyncio.to_thread(self.stage.write, topic, raw)
             except Exception as error:
@@ -163,8 +205,11 @@ class BatchRunner:
                 log.warning(
                     "not written, trying again", sink=self.stage.name, topic=topic, records=len(raw), error=f"{error}"[:500], in_s=delay
                 )
+                self._attempt_at = None  # waiting for a destination that is not well is no fault of ours
                 await asyncio.sleep(delay)
                 delay = min(30.0, delay * 2)
+            finally:
+                self._attempt_at = None
 
     async def _give_up(self, message: Message, refused: RefusedRecord) -> None:
         delivery = provenance.place_of(message, self.shared.settings)
@@ -175,16 +220,16 @@ class BatchRunner:
                 record = await asyncio.to_thread(self.shared.codec.decode, kind, message.value())
             except (BadRecord, Transient):
                 record = None  # then the letter tells its place alone
-        failure = Failure(refused.reason, refused.message, "", retry=False, ends_request=False)
+        failure = Failure(refused.reason, printable(refused.message), "", retry=False, ends_request=False)
         letter = provenance.dead_letter(self.stage.name, message, delivery, failure, record, self.shared.settings.code_version)
-        for o in steps.encode(self.shared.codec, [letter]):
+        for o in steps.encode(self.shared.codec, [provenance.fitting(letter, self.shared.codec, self.shared.settings)]):
             await self.shared.producer.send(o.topic, o.key, o.value, o.headers)
         self.metrics.count("dead")
 
     async def _revoked(self, windows: Sequence[Window], deadline: float) -> None:
         gone = set(windows)
-        self._pending = [(m, w) for m, w in self._pending if w not in gone]
-        self._bytes = sum(map(len, (m for m, _ in self._pending)))
+        self._pending = [r for r in self._pending if r.window not in gone]
+        self._bytes = sum(r.size for r in self._pending)
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
                 async with self._busy:  # what is being written may finish and be committed
@@ -192,41 +237,23 @@ class BatchRunner:
         except TimeoutError:
             log.warning("a batch outlasted the rebalance; its records will be written again by the next owner", sink=self.stage.name)
 
-    def _lost(self, lost: LostRange) -> None:
-        log.error(
-            "records lost to retention",
-            sink=self.stage.name,
-            topic=lost.topic,
-            partition=lost.partition,
-            committed=lost.committed,
-            earliest=lost.earliest,
-        )
-        now = time.time_ns() // 1_000_000
-        topic = lost.topic.removeprefix(self.shared.settings.topic_prefix)
-        self._publish_soon([range_lost(self.shared.writer.next_id(now), f"sink:{self.stage.name}", topic, lost)])
+    def _range_lost(self, lost: LostRange) -> None:
+        self._reporter.lost(lost)
 
-    def _publish_soon(self, records: Sequence[Record]) -> None:
-        for o in steps.encode(self.shared.codec, records):
-            self.shared.producer.produce(
-                o.topic, o.key, o.value, o.headers, lambda error: error and log.error("not published", error=error.str())
-            )
+    def _not_told(self, error: Exception) -> None:
+        log.error("not published", sink=self.stage.name, error=str(error))
 
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(1)
-            now = time.time_ns() // 1_000_000
-            oldest = self._source.oldest_ms()
-            found = self.metrics.flush(
-                self.shared.writer.next_id(now),
-                in_flight=sum(w.in_flight for w in self._source.windows.values()),
-                lag_records=self._source.lag(),
-                lag_seconds=max(0, now - oldest) / 1000 if oldest is not None else 0.0,
-            )
-            # A sink's own metrics would make it write for ever: each batch a record, each record a batch. Prometheus has them.
-            if found and found.records_done > found.in_flight + 1:
-                self._publish_soon([found])
+
+def _worth_telling(found: MetricsRecorded) -> bool:
+    """A sink's own metrics would make it write for ever: each batch a record, each record a batch. Prometheus has them."""
+    return found.records_done > found.in_flight + 1
 
 
 def _raw(message: Message) -> RawRecord:
     event = provenance.headers_of(message).get("millrace-event-id")
     return RawRecord(message.key(), message.value(), event.decode(errors="replace") if event else None, message.timestamp()[1])
+
+
+def _whole(message: Message) -> RawRecord:
+    raw = _raw(message)
+    return raw._replace(partition=message.partition(), offset=message.offset(), headers=tuple(message.headers() or ()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -67,8 +67,8 @@ class EagerStarter:
         self._loop = asyncio.get_running_loop()
         self._spare: _Host | None = None
 
-    def start(self, coroutine: Coroutine[Any, Any, Any], done: Callable[[Any], None]) -> asyncio.Task[Any] | None:
-        """Step the coroutine once. If it ended, call ``done`` with its result and return None; if it waits, return the task it now is.
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T] | T:
+        """Step the coroutine once. Returns its result if it ended, the task it now is if it waits.
 
         An exception of a coroutine that ended at once is raised here; that of a task is the task's.
         """
@@ -80,15 +80,13 @@ class EagerStarter:
         try:
             waited = context.run(coroutine.send, None)
         except StopIteration as end:
-            result = end.value
-        else:
-            self._spare = None
-            host.adopt(coroutine, context, waited)
-            return host.task
+            result: T = end.value
+            return result
         finally:
             asyncio.tasks._leave_task(self._loop, host.task)
-        done(result)
-        return None
+        self._spare = None
+        host.adopt(coroutine, context, waited)
+        return host.task
 
     def close(self) -> None:
         if self._spare:

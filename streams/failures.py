@@ -1,25 +1,35 @@
 """What can go wrong with a record, and what then happens to it.
 
 An exception's class decides: a :class:`Rejected` ends the request with a reason its producer can act on; a :class:`Refused` record goes
-to the dead letters at once; everything else is retried in delay tiers and then given up.
+to the dead letters at once; a :class:`Waiting` one comes again later without having spent a try; everything else is retried in delay tiers
+and then given up.
 """
 
 from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from schemas.avro_codec import BadRecord
 from schemas.ids import BadId
 from schemas.names import BadName
 from streams.objects import ObjectDamaged, ObjectMissing
 
+if TYPE_CHECKING:
+    from streams.ledger import Answer
+
+
+def printable(text: str) -> str:
+    """The text as any record can hold it: half characters (surrogates, as a provider's JSON or a file's name may have) written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
 
 class Rejected(Exception):
     """The request cannot be served, and trying again would not help: ``reason`` is a stable code, the message is for a person."""
 
     def __init__(self, reason: str, message: str, *, retry_after_s: int = 0) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.reason = reason
         self.retry_after_s = retry_after_s
         """When to hand it over again; 0 where that is no use."""
@@ -40,6 +50,36 @@ class Transient(Exception):
     reason = "transient"
 
 
+class Unavailable(Transient):
+    """What every record needs (the object store, the schema registry) is not well, which is no record's fault: as with :class:`Waiting`, it
+    comes again from a delay tier without having spent a try.
+    """
+
+    reason = "unavailable"
+    wait_s = 5.0
+
+
+class Waiting(Exception):
+    """It is not this record's turn yet: somebody else is at it, or what it depends on is not well. It waits in the delay tiers, not in a
+    slot, and that is no try. ``seconds`` is when to look again at the earliest; longer waits go round a tier several times.
+    """
+
+    def __init__(self, reason: str, message: str, *, seconds: float) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.seconds = seconds
+
+
+class ProviderFailed(Exception):
+    """A provider gave no usable answer in all the calls a step may make. Trying the record again would make none: the ledger remembers them."""
+
+    def __init__(self, message: str, *, reason: str = "provider_failed", answer: Answer | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.answer = answer
+        """The last one, an error; None where no call was answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A classified exception: ``reason`` is the error class in dead letters and metrics."""
@@ -49,13 +89,19 @@ class Failure:
     exception: str
     retry: bool
     ends_request: bool = True
+    wait_s: float | None = None
+    """Of a :class:`Waiting` or :class:`Unavailable`: retried, but no try."""
 
 
 def classify(error: BaseException) -> Failure:
     """The failure that an exception means. Unknown exceptions are retried: most are of the moment, and the tries are bounded."""
-    message = f"{error}"[:2000] or type(error).__name__
-    trace = "".join(traceback.format_exception(error))[-8000:]
+    message = printable(f"{error}"[:2000]) or type(error).__name__
+    trace = printable("".join(traceback.format_exception(error))[-8000:])
     match error:
+        case Waiting():
+            return Failure(error.reason, message, "", True, wait_s=max(0.05, error.seconds))
+        case ProviderFailed():
+            return Failure(error.reason, message, trace, False)
         case Refused():
             return Failure(error.reason, message, trace, False, error.ends_request)
         case BadRecord():
@@ -71,6 +117,8 @@ def classify(error: BaseException) -> Failure:
             return Failure("object_missing", message, trace, True)
         case TimeoutError():
             return Failure("timeout", message, trace, True)
+        case Unavailable():
+            return Failure(error.reason, message, trace, True, wait_s=error.wait_s)
         case Transient():
             return Failure(error.reason, message, trace, True)
         case _:

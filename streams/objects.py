@@ -64,6 +64,25 @@ class ObjectStore(Protocol):
         """As :meth:`get`, into a file of any size. Raises :class:`ObjectMissing`; leaves no partial file."""
 
 
+class Shelf:
+    """An object store as the craft sees it: bodies by key, overwritable. For what may be lost: nothing exact rests on it. Methods block."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def read(self, key: str) -> bytes | None:
+        try:
+            return self._store.get(key).body
+        except ObjectMissing:
+            return None
+
+    def write(self, key: str, body: bytes) -> None:
+        self._store.put(key, body)
+
+    def has(self, key: str) -> bool:
+        return self._store.exists(key)
+
+
 def put_content(store: ObjectStore, tenant: str, body: bytes) -> ObjectRef:
     """Store ``body`` under its content address and return the claim check. Storing the same again writes nothing."""
     ref = ObjectRef(tenant, hashlib.sha256(body).hexdigest())

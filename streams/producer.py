@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -12,6 +12,9 @@ from streams.settings import StreamSettings
 
 Headers = Sequence[tuple[str, bytes]]
 Report = Callable[[KafkaError | None], None]
+Receipt = Callable[[KafkaError | None, Message | None], None]
+Output = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes]]]
+"""Topic of the catalogue, key, value, headers."""
 _SERVE_EVERY_S = 0.001
 
 
@@ -55,29 +58,46 @@ class AckedProducer:
         )
         self._prefix = settings.topic_prefix
         self._loop = asyncio.get_running_loop()
-        self._under_way = 0
         self._timer: asyncio.TimerHandle | None = None
         self._reports: deque[tuple[Report, KafkaError | None]] = deque()
+        self._refused: deque[tuple[Receipt, KafkaError]] = deque()
+        self._after: list[Callable[[], None]] = []
+
+    @property
+    def under_way(self) -> int:
+        """Records handed over whose report has not come yet."""
+        return len(self._producer)
+
+    def publish(self, outputs: Iterable[Output], headers: list[tuple[str, bytes]], receipt: Receipt) -> None:
+        """Hand over a step's outputs, each with ``headers`` beside its own.
+
+        ``receipt`` is called for each of them later, with None or the error, while reports are being served: it may take note and nothing
+        else. What follows from it belongs into a function given to :meth:`after_reports`.
+        """
+        for topic, key, value, own in outputs:
+            self._hand_over(topic, value, key, own + headers if headers else own, receipt)
+
+    def after_reports(self, call: Callable[[], None]) -> None:
+        """Have a function called in the event loop whenever reports were served."""
+        self._after.append(call)
 
     def produce(self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]], report: Report) -> None:
-        """Hand over a record for a topic of the catalogue. ``report`` is called in the event loop, later and once, with None or the error."""
+        """Hand over one record. ``report`` is called in the event loop, later and once, with None or the error."""
+        self._hand_over(topic, value, key, headers, lambda error, _: self._reports.append((report, error)))
 
-        def delivered(error: KafkaError | None, _: Message) -> None:
-            self._reports.append((report, error))
-
+    def _hand_over(self, topic: str, value: bytes | None, key: bytes | None, headers: list[tuple[str, bytes]], receipt: Receipt) -> None:
         while True:
             try:
-                self._producer.produce(self._prefix + topic, value, key, headers=headers, on_delivery=delivered)
-                self._under_way += 1
-                if self._timer is None:
-                    self._timer = self._loop.call_later(_SERVE_EVERY_S, self._serve)
-                return
+                self._producer.produce(self._prefix + topic, value, key, on_delivery=receipt, headers=headers)
+                break
             except BufferError:
                 # A million records wait for the broker. Serving reports is what makes room; the stage's own bound keeps this from lasting.
                 self._producer.poll(0.05)
             except KafkaException as error:
-                self._loop.call_soon(report, error.args[0])
-                return
+                self._refused.append((receipt, error.args[0]))  # told when reports are served: the caller is not done yet
+                break
+        if self._timer is None:
+            self._timer = self._loop.call_later(_SERVE_EVERY_S, self._serve)
 
     def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers = ()) -> asyncio.Future[None]:
         """As :meth:`produce`, with a future that ends when the broker has the record, or with :class:`DeliveryFailed`."""
@@ -96,22 +116,22 @@ class AckedProducer:
 
     def _serve(self) -> None:
         self._producer.poll(0)
-        self._settle()
-        self._timer = self._loop.call_later(_SERVE_EVERY_S, self._serve) if self._under_way else None
-
-    def _settle(self) -> None:
-        reports = self._reports
-        while reports:
-            report, error = reports.popleft()
-            self._under_way -= 1
+        self._timer = self._loop.call_later(_SERVE_EVERY_S, self._serve) if len(self._producer) else None
+        while self._refused:
+            receipt, refusal = self._refused.popleft()
+            receipt(refusal, None)
+        while self._reports:
+            report, error = self._reports.popleft()
             report(error)
+        for call in self._after:
+            call()
 
     async def close(self, timeout_s: float = 10.0) -> int:
         """Wait until all is delivered or the time is over; returns how many records were not."""
         end = self._loop.time() + timeout_s
-        while self._under_way and self._loop.time() < end:  # noqa: ASYNC110 - librdkafka tells only those who ask
+        while self._timer is not None and self._loop.time() < end:  # noqa: ASYNC110 - librdkafka tells only those who ask
             await asyncio.sleep(_SERVE_EVERY_S)
-        left = self._under_way
+        left = len(self._producer)
         if self._timer:
             self._timer.cancel()
         return left

@@ -10,9 +10,13 @@ from confluent_kafka import Message
 
 from schemas import ids
 from schemas.records import DeadLetter, Header
+from streams import tracing
+from streams.admin import largest_record
+from streams.codec import Codec
 from streams.contract import Delivery
 from streams.failures import Failure
 from streams.settings import StreamSettings
+from streams.topics import DEAD_LETTERS
 
 ORIGIN, TRIES, NOT_BEFORE, REASON = "millrace-origin", "millrace-tries", "millrace-not-before", "millrace-reason"
 _OURS = (ORIGIN, TRIES, NOT_BEFORE, REASON)
@@ -42,22 +46,25 @@ def origin_of(message: Message, settings: StreamSettings) -> Delivery:
     headers = headers_of(message)
     try:
         topic, partition, offset, timestamp = headers[ORIGIN].decode().rsplit(" ", 3)
-        return Delivery(topic, int(partition), int(offset), int(timestamp), int(headers.get(TRIES, b"0")) + 1)
+        found = Delivery(topic, int(partition), int(offset), int(timestamp), int(headers.get(TRIES, b"0")) + 1)
     except (KeyError, ValueError):
         return place_of(message, settings)
+    fits = found.tries and all(0 <= n < 1 << bits for n, bits in zip(found[1:], (31, 63, 48, 31), strict=True))
+    return found if fits else place_of(message, settings)
 
 
 def due_ms(message: Message) -> int:
     """When a record in a retry tier may be tried again, ms; 0 where it does not say."""
     try:
-        return int(headers_of(message).get(NOT_BEFORE, b"0"))
+        due = int(headers_of(message).get(NOT_BEFORE, b"0"))
     except ValueError:
         return 0
+    return due if 0 <= due < 1 << 48 else 0
 
 
 def retry_headers(message: Message, delivery: Delivery, failure: Failure, delay_s: float) -> list[tuple[str, bytes]]:
-    """The original's headers, its place, and when to try again."""
-    kept = [(n, v or b"") for n, v in message.headers() or () if n not in _OURS]
+    """The original's headers, its place, and when to try again. The trace context is the runner's to add, as to any output."""
+    kept = [(n, v or b"") for n, v in message.headers() or () if n not in _OURS and n not in tracing.NAMES]
     not_before = int((time.time() + delay_s) * 1000)
     return [
         *kept,
@@ -75,8 +82,24 @@ def dead_letter(stage: str, message: Message, delivery: Delivery, failure: Failu
         stage=stage, reason=failure.reason, message=failure.message, exception=failure.exception, tries=delivery.tries,
         topic=delivery.topic, partition=delivery.partition, offset=delivery.offset, timestamp=delivery.timestamp, occurred_at=int(time.time() * 1000),
         key=message.key(), value=message.value(), headers=tuple(Header(name=n, value=v or b"") for n, v in message.headers() or () if n not in _OURS),
-        code_version=code_version, tenant=getattr(record, "tenant", ""), request_id=getattr(record, "request_id", ""), run=getattr(record, "run", ""),
+        code_version=code_version, tenant=_named(record, "tenant"), request_id=_named(record, "request_id"), run=_named(record, "run"),
     )  # fmt: skip
+
+
+def _named(record: Any, what: str) -> str:
+    """A name or id of the record, shortened where it is too long to be one: a letter always fits."""
+    name: str = getattr(record, what, "")
+    return name if len(name) <= 200 else f"{name[:200]}..."
+
+
+def fitting(letter: DeadLetter, codec: Codec, settings: StreamSettings) -> DeadLetter:
+    """The letter, without its value or even its headers where not even ``dead.letters`` would take it. Its key is the record's, too."""
+    limit = largest_record(DEAD_LETTERS, settings) - 4096
+    for smaller in (without_value, without_headers):
+        if len(codec.encode(DEAD_LETTERS, letter)) + len(letter.key or b"") <= limit:
+            break
+        letter = smaller(letter)
+    return letter
 
 
 def without_value(letter: DeadLetter) -> DeadLetter:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable
 
 from schemas.avro_codec import BadRecord, schema_text
-from streams.failures import Transient
+from streams.failures import Unavailable
 from streams.topics import Topic
 
 
@@ -42,7 +42,7 @@ class Registry:
     def id_for(self, topic: Topic) -> int:
         """The registry id of the topic's schema, registering it where it is new.
 
-        Raises ``SchemaRegistryError`` where it is not compatible with what is registered, ``Transient`` where the registry does not answer.
+        Raises ``SchemaRegistryError`` where it is not compatible with what is registered, ``Unavailable`` where the registry does not answer.
         """
         known = self._ids.get(topic.name)
         if known is None:
@@ -54,13 +54,13 @@ class Registry:
             except self._library.SchemaRegistryError:
                 raise
             except Exception as error:  # whatever the HTTP client beneath raises when nobody answers
-                raise Transient(f"the schema registry does not answer: {error}") from error
+                raise Unavailable(f"the schema registry does not answer: {error}") from error
             with self._lock:
                 self._ids[topic.name], self._texts[known] = known, text
         return known
 
     def text(self, schema_id: int) -> str:
-        """The schema registered under an id. Raises :class:`UnknownSchema`, or ``Transient`` where the registry does not answer."""
+        """The schema registered under an id. Raises :class:`UnknownSchema`, or ``Unavailable`` where the registry does not answer."""
         text = self._texts.get(schema_id)
         if text is not None:
             return text
@@ -72,8 +72,8 @@ class Registry:
             if error.http_status_code == 404:
                 self._unknown[schema_id] = time.monotonic() + 1
                 raise UnknownSchema(f"no schema is registered under id {schema_id}") from error
-            raise Transient(f"the schema registry answered {error.http_status_code}: {error.error_message}") from error
+            raise Unavailable(f"the schema registry answered {error.http_status_code}: {error.error_message}") from error
         except Exception as error:  # whatever the HTTP client beneath raises when nobody answers
-            raise Transient(f"the schema registry does not answer: {error}") from error
+            raise Unavailable(f"the schema registry does not answer: {error}") from error
         self._texts[schema_id] = text
         return text

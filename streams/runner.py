@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -18,22 +19,28 @@ from typing import Any
 import structlog
 from confluent_kafka import KafkaError, Message
 
-from schemas.records import AuditRecorded
-from streams import provenance, steps
+from streams import provenance
 from streams.acknowledgement import Window
 from streams.contract import Delivery, Effect, Stage, problems
 from streams.eager import EagerStarter
-from streams.failures import Failure
+from streams.failures import Failure, Rejected
+from streams.gate import Gate
+from streams.health import Pulse
+from streams.lag import Gauges
 from streams.metrics import StageMetrics
 from streams.producer import OutputTooLarge, delivery_error
+from streams.report import Reporter
 from streams.scheduling import FairQueue
-from streams.source import Batch, LostRange, Source, size_of
+from streams.settings import StreamSettings
+from streams.source import LostRange, Source, Taken
 from streams.step import Outcome, Shared, Steps
 from streams.tiers import WaitingRoom
 from streams.topics import CATALOGUE, DEAD_LETTERS, TIERS, Topic, retry_topic
+from streams.tracing import StepSpan, passed_on
 
 log = structlog.get_logger()
-_TRACE = frozenset({"traceparent", "tracestate"})
+_new_delivery = partial(tuple.__new__, Delivery)
+_BAD_HEADERS = Failure("bad_headers", "a header's name is not UTF-8; all headers were left out", "", retry=False)
 _AFTER_CANCEL_S = 0.4
 """How long a cancelled step may clean up before it is left to itself."""
 
@@ -42,20 +49,30 @@ class UnsafeStage(ValueError):
     """A declaration that start-up refuses; the message lists all that is wrong."""
 
 
-class Work:
+class Work(Taken):
     """One record in hand."""
 
-    __slots__ = ("failed", "message", "outcome", "size", "started", "task", "unacknowledged", "window")
+    __slots__ = ("failed", "outcome", "outputs", "refusal", "reported", "span", "started", "task", "unacknowledged")
 
     def __init__(self, message: Message, window: Window) -> None:
-        self.message = message
-        self.window = window
-        self.size = size_of(message)
+        super().__init__(message, window)
         self.started = 0.0
         self.task: asyncio.Task[Outcome] | None = None
         self.outcome: Outcome | None = None
-        self.unacknowledged = 0
+        self.refusal: Rejected | None = None
+        """How the step ends without being handled (shed, late): outside the stage's slots."""
+        self.outputs = self.unacknowledged = 0
         self.failed: KafkaError | None = None
+        self.reported: list[Work]
+        self.span: StepSpan | None = None
+
+    def __call__(self, error: KafkaError | None, _: Message | None) -> None:
+        """The broker's report on one of its outputs (``AckedProducer.publish``)."""
+        if error is not None:
+            self.failed = error
+        self.unacknowledged -= 1
+        if not self.unacknowledged:
+            self.reported.append(self)
 
 
 class StageRunner:
@@ -71,16 +88,38 @@ class StageRunner:
         self._tiers = frozenset(prefix + name for name in tiers)
         self._names = {prefix + name: name for name in (*(t.name for t in stage.reads), *tiers)}
         self._source = Source(
-            shared.settings, f"{shared.settings.group_prefix}.{stage.name}", self._names.values(), self._arrived, self._revoked, self._lost
+            shared.settings,
+            f"{shared.settings.group_prefix}.{stage.name}",
+            self._names.values(),
+            Work,
+            self._arrived,
+            self._revoked,
+            self._range_lost,
         )
+        delays = dict(zip(tiers, shared.settings.retry_delays_s, strict=False))
+        self._waits_ms = {prefix + name: int(1100 * s) for name, s in delays.items()}
+        """Of each tier, what a record waits there at most, whatever its headers say."""
+        self._gauges = Gauges(shared.settings, self._source, shared.producer, {prefix + name: 1.1 * s for name, s in delays.items()})
+        self.pulse = Pulse(stage.name, self._source, _longest(stage, shared.settings))
+        self._reporter = Reporter(f"stage:{stage.name}", shared, self.metrics, self._gauges, self.pulse, self._crash)
         self._steps = Steps(stage, shared, self.metrics, self._holding)
         self._eager = EagerStarter()
         self._waiting: WaitingRoom[Work] = WaitingRoom(self._source, self._enqueue_and_pump)
-        self._queue: FairQueue[Work] = FairQueue()
+        self._queue: FairQueue[Work] = FairQueue(stage.admission.weights if stage.admission else None)
+        self._slots = stage.concurrency
+        self._gate: Gate[Work] | None = None
+        if stage.admission:
+            self._slots = min(stage.concurrency, shared.settings.admission.in_flight)
+            self._gate = Gate(stage, shared.settings, shared.codec, self._source, self._queue, self._refuse)
         self._lines: dict[tuple[Window, bytes], deque[Work]] = {}
         self._active: set[Work] = set()
+        self._reported: list[Work] = []
+        """Works with nothing left unacknowledged, since the last turn in which reports were served."""
+        shared.producer.after_reports(self._acknowledged)
         self._tasks = 0
         self._stopping = False
+        self._stop_by = math.inf
+        """When a stop's own deadline is: leaving the group then waits no second time for the same work."""
         self._ended = asyncio.Event()
         self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -92,23 +131,30 @@ class StageRunner:
             if self.stage.lifespan:
                 await lifespan.enter_async_context(self.stage.lifespan())
             self._source.start()
-            ticker = asyncio.create_task(self._tick())
+            ticker = asyncio.create_task(self._reporter.every_second(self._working_since))
+            gating = asyncio.create_task(self._gate.run()) if self._gate else None
             stopped = asyncio.create_task(stop.wait())
             try:
                 ends: set[asyncio.Future[Any]] = {stopped, self._crashed, self._source.finished}
+                if gating:
+                    ends.add(gating)
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 self._source.drain()
                 self._stopping = True
+                self._stop_by = time.monotonic() + self.shared.settings.stop_deadline_s
                 if not self._crashed.done() and not self._source.finished.done():
-                    await self._finish(lambda _: True, time.monotonic() + self.shared.settings.stop_deadline_s)
+                    await self._finish(lambda _: True, self._stop_by)
             finally:
                 ticker.cancel()
                 stopped.cancel()
+                if gating:
+                    gating.cancel()
                 await self._finish(lambda _: True, 0)  # what is left now (late, or after a crash) is not waited for
                 await self._source.stop()
+                await self._gauges.close()
                 self._eager.close()
-        for ended in (self._crashed, self._source.finished):
-            if ended.done():
+        for ended in (self._crashed, self._source.finished, gating):
+            if ended is not None and ended.done() and not ended.cancelled():
                 ended.result()
 
     async def _finish(self, mine: Any, deadline: float) -> None:
@@ -133,35 +179,27 @@ class StageRunner:
                 left = [w for w in self._active if mine(w)]
                 log.warning("left behind at the deadline; their records will be delivered again", stage=self.stage.name, records=len(left))
 
+    def _working_since(self) -> float | None:
+        return min((w.started for w in self._active if w.outcome is None), default=None)
+
     def _crash(self, error: BaseException) -> None:
         """Only what the engine itself needs can fail here (the broker took no answer, the store is gone): end, be restarted, be redelivered."""
         if not self._crashed.done():
             self._crashed.set_exception(error)
 
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(1)
-            now = time.time_ns() // 1_000_000
-            oldest = self._source.oldest_ms()
-            found = self.metrics.flush(
-                self.shared.writer.next_id(now),
-                in_flight=sum(w.in_flight for w in self._source.windows.values()),
-                lag_records=self._source.lag(),
-                lag_seconds=max(0, now - oldest) / 1000 if oldest is not None else 0.0,
-            )
-            if found:
-                self._publish_soon(steps.encode(self.shared.codec, [found]))
-
     # ---- records come ----------------------------------------------------------------------------------------------------
 
-    def _arrived(self, batch: Batch) -> None:
+    def _arrived(self, batch: list[Work]) -> None:
         self.metrics.count("in", len(batch))
-        plain = self.stage.order == "none"
-        for message, window in batch:
-            work = Work(message, window)
-            if window.topic in self._tiers and ((due := provenance.due_ms(message)) > time.time() * 1000 or self._waiting.waits(window)):
+        plain = self.stage.order == "none" and self._gate is None
+        for work in batch:
+            window = work.window
+            if window.topic in self._tiers and (
+                (due := min(provenance.due_ms(work.message), work.timestamp + self._waits_ms[window.topic])) > time.time() * 1000
+                or self._waiting.waits(window)
+            ):
                 self._waiting.put(work, due)
-            elif plain and self._tasks < self.stage.concurrency and not len(self._queue) and not self._stopping:
+            elif plain and self._tasks < self._slots and not len(self._queue) and not self._stopping:
                 self._start(work)  # nobody to be fair to
             else:
                 self._enqueue(work)
@@ -179,13 +217,22 @@ class StageRunner:
                 line.append(work)
                 return
             self._lines[work.window, key] = deque()
-        name = self._names[work.window.topic]
-        priority = name.rsplit(".", 1)[-1] if name.startswith("generation.requested.") else "normal"
-        self._queue.push(work, priority, provenance.headers_of(work.message).get("millrace-tenant", b"").decode(errors="replace"))
+        if self._gate:
+            self._gate.put(work)
+            return
+        self._queue.push(work, "normal", provenance.headers_of(work.message).get("millrace-tenant", b"").decode(errors="replace"))
 
     def _pump(self) -> None:
-        while len(self._queue) and self._tasks < self.stage.concurrency and not self._stopping:
-            self._start(self._queue.pop())
+        while len(self._queue) and self._tasks < self._slots and not self._stopping:
+            work = self._gate.next() if self._gate else self._queue.pop()
+            if work:
+                self._start(work)
+
+    def _refuse(self, work: Work, why: Rejected) -> None:
+        """Begin the end of a record that is shed or late."""
+        if not self._stopping:
+            work.refusal = why
+            self._start(work)
 
     # ---- records run, are published, are done ----------------------------------------------------------------------------
 
@@ -196,18 +243,38 @@ class StageRunner:
         if window.topic in self._tiers:
             delivery = provenance.origin_of(message, self.shared.settings)
         else:
-            delivery = Delivery(self._names[window.topic], window.partition, message.offset(), max(0, message.timestamp()[1]), 1)
+            delivery = _new_delivery((self._names[window.topic], window.partition, work.offset, max(0, work.timestamp), 1))
+        tracing = self.shared.tracing
+        if tracing is not None:
+            work.span = tracing.step(self.stage.name, message, delivery.topic, delivery.tries)
         try:
-            work.task = self._eager.start(self._steps.take(message, window, delivery), partial(self._taken, work))
+            if work.readable:
+                taking = self._steps.take(message, window, delivery, work.refusal)
+            else:
+                taking = self._steps.give_up(message, delivery, None, _BAD_HEADERS)
+            if tracing is None or work.span is None:
+                begun = self._eager.start(taking)
+            else:
+                with tracing.within(work.span):
+                    begun = self._eager.start(taking)
         except Exception as error:
             self._crash(error)
             return
-        if work.task is not None:
+        if isinstance(begun, Outcome):
+            if work.refusal is not None and self._gate:  # a record that is none is given up at once
+                self._gate.ended()
+            self._taken(work, begun)
+            return
+        work.task = begun
+        begun.add_done_callback(partial(self._task_ended, work))
+        if work.refusal is None:  # what is shed or late ends outside the stage's slots
             self._tasks += 1
-            work.task.add_done_callback(partial(self._task_ended, work))
 
     def _task_ended(self, work: Work, task: asyncio.Task[Outcome]) -> None:
-        self._tasks -= 1
+        if work.refusal is None:
+            self._tasks -= 1
+        elif self._gate:
+            self._gate.ended()
         if task.cancelled():  # the partition is gone or we stop: the record is not done, the next owner gets it
             self._gone(work)
         elif error := task.exception():
@@ -222,15 +289,15 @@ class StageRunner:
         if self.stage.order == "key":
             self._next_in_line(work)
         work.outcome = outcome
-        outputs = outcome.outputs
-        work.unacknowledged = len(outputs)
+        # Only their number is kept: a fast stage has thousands of records in hand, and what does not fit the cache makes it slow.
+        outputs, outcome.outputs = outcome.outputs, ()
+        work.unacknowledged = work.outputs = len(outputs)
         if not outputs:
-            self._done(work)
+            self._done([work])
             return
-        acknowledged = partial(self._acknowledged, work)
-        trace = _trace(work.message)
-        for output in outputs:
-            self.shared.producer.produce(output.topic, output.key, output.value, output.headers + trace, acknowledged)
+        trace = work.span.headers if work.span else passed_on(work.message)
+        work.reported = self._reported
+        self.shared.producer.publish(outputs, trace, work)
 
     def _next_in_line(self, work: Work) -> None:
         place = work.window, work.message.key()
@@ -241,16 +308,16 @@ class StageRunner:
         else:
             self._lines.pop(place, None)
 
-    def _acknowledged(self, work: Work, error: KafkaError | None) -> None:
-        if error is not None:
-            work.failed = error
-        work.unacknowledged -= 1
-        if work.unacknowledged:
+    def _acknowledged(self) -> None:
+        """The broker reported on outputs: those works are done of which it has all."""
+        if not self._reported:
             return
-        if work.failed is None:
-            self._done(work)
-        else:
-            self._not_taken(work, delivery_error(self.stage.name, work.failed))
+        works = self._reported[:]
+        self._reported.clear()
+        self._done([w for w in works if w.failed is None])
+        for work in works:
+            if work.failed is not None:
+                self._not_taken(work, delivery_error(self.stage.name, work.failed))
 
     def _not_taken(self, work: Work, error: Exception) -> None:
         """The broker refused an output. For its size: the record is given up, once. Else the engine cannot go on."""
@@ -258,29 +325,46 @@ class StageRunner:
         if not isinstance(error, OutputTooLarge) or work.outcome.event == "dead":
             self._crash(error)
             return
-        work.failed = None
-        delivery = provenance.origin_of(work.message, self.shared.settings)
+        work.failed = work.refusal = None
+        place = provenance.origin_of if work.window.topic in self._tiers else provenance.place_of
+        delivery = place(work.message, self.shared.settings)
         giving_up = self._steps.give_up(work.message, delivery, work.outcome.record, Failure(error.reason, str(error), "", retry=False))
         work.task = asyncio.create_task(giving_up)
         self._tasks += 1
         work.task.add_done_callback(partial(self._task_ended, work))
 
-    def _done(self, work: Work) -> None:
-        self._source.done(work.window, work.message.offset())
-        self._gone(work)
-        outcome, counts = work.outcome, self.metrics.counts
-        assert outcome
-        counts["done"] += 1
-        if outcome.event == "handled":
-            counts["out"] += len(outcome.outputs)
-        else:
-            counts[outcome.event] += 1
-        now = time.monotonic()
-        took = now - work.started
-        self.metrics.handled(took, max(0.0, (time.time() - took) * 1000 - work.message.timestamp()[1]))
+    def _done(self, works: list[Work]) -> None:
+        if not works:
+            return
+        self._source.done(works)
+        self._active.difference_update(works)
+        now, clock = time.monotonic(), time.time()
+        counts, samples, handled, out = self.metrics.counts, self.metrics.samples_wanted, 0, 0
+        for work in works:
+            outcome = work.outcome
+            assert outcome
+            if outcome.event == "handled":
+                handled += 1
+                out += work.outputs
+                if self._gate:
+                    self._gate.policy.took(now - work.started)
+            else:
+                counts[outcome.event] += 1
+            if work.span:
+                work.span.end(outcome.event, outcome.record)
+            if samples > 0:
+                samples -= 1
+                took = now - work.started
+                self.metrics.handled(took, max(0.0, (clock - took) * 1000 - work.timestamp))
+        counts["done"] += len(works)
+        counts["handled"] += handled
+        counts["out"] += out
+        self._ended.set()
 
     def _gone(self, work: Work) -> None:
         self._active.discard(work)
+        if work.span and work.outcome is None:
+            work.span.abandon()
         if not self._ended.is_set():
             self._ended.set()
 
@@ -290,36 +374,20 @@ class StageRunner:
         """What has not started is dropped; pure work is, too; other work may finish until the deadline."""
         gone = set(windows)
         self._waiting.drop(windows)
-        self._queue.drop_where(lambda w: w.window in gone)
+        if self._gate:
+            self._gate.revoked(windows)
+        else:
+            self._queue.take_where(lambda w: w.window in gone)
         for place in [place for place in self._lines if place[0] in gone]:
             del self._lines[place]
         if self.stage.effect is Effect.PURE:
             for work in self._active:
                 if work.window in gone and work.task:
                     work.task.cancel()
-        await self._finish(lambda work: work.window in gone, deadline)
+        await self._finish(lambda work: work.window in gone, min(deadline, self._stop_by))
 
-    def _lost(self, lost: LostRange) -> None:
-        """Records were deleted before they were read: said loudly, and on the record, before going on at the earliest there is."""
-        topic = self._names[lost.topic]
-        log.error(
-            "records lost to retention",
-            stage=self.stage.name,
-            topic=topic,
-            partition=lost.partition,
-            committed=lost.committed,
-            earliest=lost.earliest,
-        )
-        event_id = self.shared.writer.next_id(time.time_ns() // 1_000_000)
-        self._publish_soon(steps.encode(self.shared.codec, [range_lost(event_id, f"stage:{self.stage.name}", topic, lost)]))
-
-    def _publish_soon(self, outputs: Sequence[steps.Output]) -> None:
-        def report(error: KafkaError | None) -> None:
-            if error is not None:
-                self._crash(delivery_error(self.stage.name, error))
-
-        for output in outputs:
-            self.shared.producer.produce(output.topic, output.key, output.value, output.headers, report)
+    def _range_lost(self, lost: LostRange) -> None:
+        self._reporter.lost(lost)
 
     @contextmanager
     def _holding(self, window: Window) -> Iterator[None]:
@@ -330,21 +398,11 @@ class StageRunner:
             self._source.release(window)
 
 
-def _trace(message: Message) -> list[tuple[str, bytes]]:
-    """The W3C trace context of a record, for those that it leads to."""
-    return [header for header in message.headers() or () if header[0] in _TRACE]
-
-
-def range_lost(event_id: str, actor: str, topic: str, lost: LostRange) -> AuditRecorded:
-    """The audit event of a range that was deleted before it was read."""
-    return AuditRecorded(
-        event_id=event_id,
-        actor=actor,
-        action="range_lost",
-        target=f"{topic}/{lost.partition}",
-        occurred_at=time.time_ns() // 1_000_000,
-        details={"committed": str(lost.committed), "earliest": str(lost.earliest)},
-    )
+def _longest(stage: Stage, settings: StreamSettings) -> float:
+    """What one record may take in a slot: its time limit; where it is retried in place, all of its tries and the waits between."""
+    if stage.order == "none":
+        return stage.time_limit_s
+    return stage.retry.tries * (stage.time_limit_s + max(settings.retry_delays_s) * 1.1)
 
 
 def topics_of(stage: Stage) -> list[Topic]:

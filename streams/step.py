@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import structlog
@@ -19,21 +22,22 @@ from confluent_kafka import Message
 from schemas import ids
 from schemas.avro_codec import BadRecord
 from schemas.names import BadName, check_name, check_priority
-from schemas.records import DeadLetter, Record, RequestProgressed, Verdict
-from streams import provenance, steps
-from streams.admin import largest_record
+from schemas.records import Record, RequestProgressed, Step, Verdict
+from streams import provenance, steps, tracing
 from streams.codec import Codec
-from streams.contract import Context, Delivery, Stage, Writer
+from streams.contract import Context, Delivery, Effect, Stage, Writer
 from streams.eager import resume
-from streams.failures import Failure, Refused, Rejected, classify
+from streams.failures import Failure, Refused, Rejected, Unavailable, classify
 from streams.metrics import StageMetrics
 from streams.objects import ObjectStore
-from streams.producer import AckedProducer
+from streams.paid import Calls
+from streams.producer import AckedProducer, OutputTooLarge
+from streams.quota import Account, Quotas
 from streams.settings import StreamSettings
-from streams.topics import ARTIFACT_REJECTED, ARTIFACT_VALIDATED, DEAD_LETTERS, TIERS, Topic, retry_topic
+from streams.topics import ARTIFACT_REJECTED, TIERS, Topic, retry_topic
+from streams.tracing import Tracing
 
 log = structlog.get_logger()
-_VERDICTS = frozenset({ARTIFACT_VALIDATED.name, ARTIFACT_REJECTED.name})
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 
 
@@ -47,11 +51,26 @@ class Shared:
     objects: ObjectStore
     writer: Writer
     worker: str
+    tracing: Tracing | None = None
 
     def publish_progress(self, record: RequestProgressed) -> None:
         output = steps.encode(self.codec, [record])[0]
         # A sign of life is not worth failing for: if it does not arrive, the next one will.
         self.producer.produce(output.topic, output.key, output.value, output.headers, lambda _: None)
+
+    @property
+    def quotas(self) -> Quotas:
+        return Quotas(self.objects, self.settings.quota)
+
+    async def account(self, source: Any) -> Account | None:
+        """What limits a record's work, None where nothing does."""
+        quotas = self.quotas
+        return await asyncio.to_thread(quotas.account, source) if quotas.may_limit(source) else None
+
+    async def deliver(self, records: Sequence[Record]) -> None:
+        """Publish beside a step's outputs; returns when the broker has the records for good. Raises ``DeliveryFailed``."""
+        sent = [self.producer.send(o.topic, o.key, o.value, o.headers) for o in steps.encode(self.codec, records)]
+        await asyncio.gather(*sent)
 
 
 @dataclass(slots=True)
@@ -60,37 +79,46 @@ class Outcome:
 
     outputs: Sequence[steps.Output]
     event: str = "handled"
-    """``handled``, ``redelivered`` (recorded outputs published again), ``retried`` or ``dead``."""
+    """``handled``, ``redelivered`` (recorded outputs published again), ``retried``, ``waiting``, ``dead``, ``shed`` or ``late``."""
     record: Any = None
+
+
+_of_step = attrgetter("tenant", "project", "priority", "run")
 
 
 class Names:
     """Names and ids of records, checked; those seen lately are not looked at twice."""
 
     def __init__(self) -> None:
-        self._good: set[tuple[str, str, str]] = set()
+        self._good: set[tuple[str, str, str, str]] = set()
 
     def check(self, record: Any) -> None:
         """Raises ``BadName`` or ``BadId`` where the record's tenant, project, priority, request or run is not one."""
-        names = (getattr(record, "tenant", "-"), getattr(record, "project", "-"), getattr(record, "priority", "normal"))
+        if isinstance(record, Step):
+            names, request, round = _of_step(record), record.request_id, record.round
+        else:
+            names = tuple(getattr(record, name, usual) for name, usual in _USUAL.items())  # type: ignore[assignment]
+            request, round = getattr(record, "request_id", _ANY_ID), 0
         if names not in self._good:
-            if hasattr(record, "tenant"):
-                check_name(names[0], "tenant")
-            if hasattr(record, "project"):
-                check_name(names[1], "project")
-            check_priority(names[2])
+            self._look_at(*names)
             if len(self._good) >= 10_000:
                 self._good.clear()
             self._good.add(names)
-        if not _CANONICAL.match(getattr(record, "request_id", _ANY_ID)):
-            raise ids.BadId(f"{record.request_id[:80]!r} is not a UUIDv7 in canonical form (lower case, with hyphens)")
-        run = getattr(record, "run", "")
+        if not _CANONICAL.match(request):
+            raise ids.BadId(f"{request[:80]!r} is not a UUIDv7 in canonical form (lower case, with hyphens)")
+        if round < 0:
+            raise BadRecord(f"round {round} is negative")
+
+    def _look_at(self, tenant: str, project: str, priority: str, run: str) -> None:
+        check_name(tenant, "tenant")
+        check_name(project, "project")
+        check_priority(priority)
         if run and not _CANONICAL.match(run):
             raise ids.BadId(f"run {run[:80]!r} is not a UUIDv7 in canonical form")
-        if getattr(record, "round", 0) < 0:
-            raise BadRecord(f"round {record.round} is negative")
 
 
+_USUAL = {"tenant": "none", "project": "none", "priority": "normal", "run": ""}
+"""What stands for names that a record's kind does not have."""
 _ANY_ID = "00000000-0000-7000-8000-000000000000"
 
 
@@ -106,8 +134,11 @@ class Steps:
         self._hold = hold
         """For in-place retry: a context manager over a window, during which its partition is not fetched."""
 
-    async def take(self, message: Message, window: Any, delivery: Delivery) -> Outcome:
-        """The outcome for a record. Raises only what the engine itself needs and lacks (the object store), and when cancelled."""
+    async def take(self, message: Message, window: Any, delivery: Delivery, refusal: Rejected | None = None) -> Outcome:
+        """The outcome for a record; with ``refusal`` (shed, late) its step ends so instead of being handled.
+
+        Raises only what the engine itself needs and lacks (the object store), and when cancelled.
+        """
         while True:
             record: Any = None
             try:
@@ -121,60 +152,106 @@ class Steps:
                     decode = await asyncio.to_thread(self.shared.codec.find_decoder, topic.record, value)
                 record = decode(value)
                 self._check(record)
-                return await self._take(topic, record, message, delivery)
+                return await self._take(topic, record, message, delivery, refusal)
             except Exception as error:
                 failure = classify(error)
+                if failure.wait_s is not None and time.time() * 1000 < delivery.timestamp + self.shared.settings.longest_wait_s * 1000:
+                    log.info("step waits", stage=self.stage.name, reason=failure.reason, message=failure.message, seconds=failure.wait_s)
+                    if self.stage.order == "none":
+                        return self._wait(message, delivery, failure, failure.wait_s)
+                    self.metrics.count("waiting")
+                    with self._hold(window):
+                        await asyncio.sleep(failure.wait_s)
+                    continue
                 self._tell(failure, delivery, record)
                 tier = self.stage.retry.tier(delivery.tries) if failure.retry else None
                 if tier is None:
-                    return await self.give_up(message, delivery, record, failure)
-                delay = self.shared.settings.retry_delays_s[TIERS.index(tier)] * (1 + random.random() / 10)
+                    try:
+                        return await self.give_up(message, delivery, record, failure)
+                    except Unavailable as trouble:  # then not even this can be written down
+                        if self.stage.order != "none":
+                            raise
+                        return self._wait(message, delivery, classify(trouble), trouble.wait_s)
                 if self.stage.order == "none":
+                    # The tiers are the steps of the backoff (each about twelve times the one before); the tenth by chance parts those that failed together.
+                    delay = self.shared.settings.retry_delays_s[TIERS.index(tier)] * (1 + random.random() / 10)
                     return self._retry_later(message, delivery, failure, tier, delay)
                 self.metrics.count("retried")
                 with self._hold(window):
-                    await asyncio.sleep(delay)
+                    await asyncio.sleep(self._backoff(delivery.tries))
                 delivery = delivery._replace(tries=delivery.tries + 1)
 
-    async def _take(self, topic: Topic, record: Any, message: Message, delivery: Delivery) -> Outcome:
+    async def _take(self, topic: Topic, record: Any, message: Message, delivery: Delivery, refusal: Rejected | None) -> Outcome:
         shared, stage = self.shared, self.stage
-        context = Context(stage.name, record, delivery, shared)
+        context = self._context(record, delivery)
         # 2. A submission is registered under its request id before anything is done for it.
         if topic.entry:
             await asyncio.to_thread(steps.register, shared.objects, topic, record, message.value() or b"", delivery.timestamp)
-        # 3. What this step published before is published again, not done again.
-        if self._recorded:
+        # 3. What this step published before is published again, not done again. Giving up is an outcome of any step, but a rare one: one whose
+        #    outputs are not recorded looks for it only when it is tried again.
+        if self._recorded or delivery.tries > 1:
             known = await asyncio.to_thread(steps.recorded, shared.objects, shared.codec, record, stage.name, context.round)
             if known is not None:
                 return Outcome(known, "redelivered", record)
+        if self._recorded:
             context.stamp()
         # 4. The handler, within its time. Until it waits for the first time, which most pure handlers never do, it is a mere call.
-        handling: Any = stage.handler(record, context)
+        event = "handled"
+        if stage.admission:
+            refusal = refusal or stage.admission.passed(record)
         try:
+            if refusal is not None:
+                event = "shed" if refusal.reason == "shed" else "late"
+                raise refusal
+            if self._recorded and record.run:
+                steps.check_effects(shared.objects, record.run, stage.name)
+            if stage.counts and shared.settings.quota.counts == "all" and (account := await shared.account(record)):
+                await asyncio.to_thread(account.reserve, f"{record.request_id}.{stage.name}.{context.round}", record.request_id, Decimal(0))
+            handling: Any = stage.handler(record, context)
             try:
                 waited = handling.send(None)
             except StopIteration as end:
                 produced: Sequence[Record] = end.value
             else:
                 produced = await self._within_its_time(handling, waited)
+            if context.calls:
+                await context.calls.settle()
         except Rejected as rejection:
+            if context.calls:
+                await context.calls.settle(closed=rejection.reason)
             produced = [self._rejected(context, rejection)]
         if self._recorded:
             context.stamp()  # the time the step ended, said once
-        # 5. A verdict is claimed for its request, and a recorded step's outputs are written, before anyone can see them.
+        # 5. A recorded step's outputs are written, and a verdict is claimed for its request, before anyone can see them.
         records = context.finish(produced)
         outputs = steps.encode(shared.codec, records)
         for output in outputs:
             if output.topic not in self._writes:
                 raise Refused("undeclared_output", f"stage {stage.name} wrote to {output.topic}, which it does not declare")
-            if output.topic in _VERDICTS:
-                outputs = await asyncio.to_thread(steps.settle_verdict, shared.objects, shared.codec, records, outputs)
-                break
         if self._recorded:
-            outputs = await asyncio.to_thread(
-                steps.record, shared.objects, record, stage.name, context.round, outputs, shared.settings.code_version
-            )
-        return Outcome(outputs, "handled", record)
+            outputs = await self._record(record, context.round, outputs)
+        elif any(output.topic in steps.VERDICTS for output in outputs):
+            outputs = await asyncio.to_thread(steps.settle, shared.objects, record, outputs)
+            await self._refund(record, outputs)
+        return Outcome(outputs, event, record)
+
+    async def _record(self, record: Any, round: int, outputs: list[steps.Output]) -> list[steps.Output]:
+        version = self.shared.settings.code_version
+        outputs = await asyncio.to_thread(steps.record, self.shared.objects, record, self.stage.name, round, outputs, version)
+        await self._refund(record, outputs)
+        return outputs
+
+    async def _refund(self, record: Any, outputs: Sequence[steps.Output]) -> None:
+        """A request that is rejected does not count against its tenant's quota."""
+        if any(o.topic == ARTIFACT_REJECTED.name for o in outputs) and self.shared.quotas.may_limit(record):
+            await asyncio.to_thread(self.shared.quotas.refund, record)
+
+    def _context(self, record: Any, delivery: Delivery) -> Context:
+        context = Context(self.stage.name, record, delivery, self.shared)
+        if self.stage.effect is Effect.PAID:
+            context.calls = Calls(record, context, self.shared)
+            context.calls.within(self.stage.time_limit_s)
+        return context
 
     async def _within_its_time(self, handling: Any, waited: Any) -> Sequence[Record]:
         limit = asyncio.timeout(self.stage.time_limit_s)
@@ -208,6 +285,7 @@ class Steps:
 
     def _tell(self, failure: Failure, delivery: Delivery, record: Any) -> None:
         self.metrics.error(failure.reason)
+        tracing.event("failed", reason=failure.reason, tries=delivery.tries)
         log.warning(
             "step failed",
             stage=self.stage.name,
@@ -219,21 +297,41 @@ class Steps:
         )
 
     def _retry_later(self, message: Message, delivery: Delivery, failure: Failure, tier: str, delay: float) -> Outcome:
-        headers = tuple(provenance.retry_headers(message, delivery, failure, delay))
-        return Outcome(
-            [steps.Output(retry_topic(self.stage.name, tier).name, message.key(), message.value(), own_headers=headers)], "retried"
-        )
+        headers = provenance.retry_headers(message, delivery, failure, delay)
+        return Outcome([steps.Output(retry_topic(self.stage.name, tier).name, message.key(), message.value(), headers)], "retried")
+
+    def _wait(self, message: Message, delivery: Delivery, failure: Failure, seconds: float) -> Outcome:
+        """Into the longest tier that is not longer than the wait, and no try is counted: who waits longer comes round again."""
+        delays = self.shared.settings.retry_delays_s
+        n = max((n for n, delay in enumerate(delays) if delay <= seconds), default=0)
+        delay = min(seconds, delays[n]) * (1 + random.random() / 10)
+        outcome = self._retry_later(message, delivery._replace(tries=delivery.tries - 1), failure, TIERS[n], delay)
+        outcome.event = "waiting"
+        return outcome
+
+    def _backoff(self, failed_tries: int) -> float:
+        """Seconds before an in-place retry: exponential with full jitter, from the first tier's delay, never beyond the last one's."""
+        first, *_, last = self.shared.settings.retry_delays_s
+        return random.random() * min(last, first * 2.0 ** min(failed_tries - 1, 30))
 
     async def give_up(self, message: Message, delivery: Delivery, record: Any, failure: Failure) -> Outcome:
-        """To the dead letters with its provenance; the request, where it is known and this stage's to end, ends as rejected."""
+        """To the dead letters with its provenance; the request, where it is known and this stage's to end, ends as rejected.
+
+        A step has one outcome. Where somebody else has done it meanwhile (a duplicate of its input, a zombie), that is published instead; where this
+        is first, it is what everybody publishes who comes to the step again.
+        """
         shared = self.shared
-        letter = provenance.dead_letter(self.stage.name, message, delivery, failure, record, shared.settings.code_version)
-        records: list[Record] = [self._fitting(letter)]
-        if self.stage.ends_requests and failure.ends_request and getattr(record, "request_id", None):
-            context = Context(self.stage.name, record, delivery, shared)
+        ended: list[Record] = []
+        context: Context | None = None
+        if failure.ends_request and getattr(record, "request_id", None):
+            context = self._context(record, delivery)
             context.stamp()
-            records += context.finish(
-                [
+            if context.calls:
+                await context.calls.settle(closed=f"given up: {failure.reason}")
+                if report := context.calls.report():
+                    failure = replace(failure, message=f"{failure.message} ({report})")
+            if self.stage.ends_requests:
+                ended = [
                     context.make(
                         Verdict,
                         state="rejected",
@@ -242,17 +340,18 @@ class Steps:
                         message=f"given up after {delivery.tries} tries: {failure.message}",
                     )
                 ]
-            )
+            ended = context.finish(ended)
+        letter = provenance.dead_letter(self.stage.name, message, delivery, failure, record, shared.settings.code_version)
+        records: list[Record] = [provenance.fitting(letter, shared.codec, shared.settings), *ended]
         outputs = steps.encode(shared.codec, records)
-        if len(records) > 1:
-            outputs = await asyncio.to_thread(steps.settle_verdict, shared.objects, shared.codec, records, outputs)
+        if context is None or not (self._recorded or ended):
+            return Outcome(outputs, "dead", record)
+        first = await self._record(record, context.round, outputs)
+        if steps.gave_up(first):
+            return Outcome(first, "dead", record)
+        if failure.reason != OutputTooLarge.reason:
+            return Outcome(first, "redelivered", record)
+        # What is recorded is what no topic takes.
+        outputs = await asyncio.to_thread(steps.settle, shared.objects, record, outputs)
+        await self._refund(record, outputs)
         return Outcome(outputs, "dead", record)
-
-    def _fitting(self, letter: DeadLetter) -> DeadLetter:
-        """The letter, without its value or even its headers where not even ``dead.letters`` would take it."""
-        limit = largest_record(DEAD_LETTERS, self.shared.settings) - 4096
-        for smaller in (provenance.without_value, provenance.without_headers):
-            if len(self.shared.codec.encode(DEAD_LETTERS, letter)) <= limit:
-                break
-            letter = smaller(letter)
-        return letter

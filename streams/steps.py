@@ -3,9 +3,9 @@
 Keys (under ``claims/``)::
 
     requests/REQUEST                                    tenant, topic and content hash of the submission
-    recorded/TENANT/RUN/REQUEST.STAGE.ROUND             the outputs of a recorded step
+    recorded/TENANT/RUN/REQUEST.STAGE.ROUND             the outputs of a recorded step, or of any that was given up
     verdicts/TENANT/RUN/REQUEST                         how the request ended in that run
-    runs/RUN                                            kind, parent run and mode of a replay
+    runs/RUN                                            what a replay is (``streams.runs``)
 
 RUN is ``original`` for the original run.
 """
@@ -16,6 +16,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -23,12 +24,14 @@ import orjson
 from schemas import ids
 from schemas.avro_codec import SCHEMA_NAMES
 from schemas.records import Record, Step, UsageRecorded, Verdict
+from streams import runs
 from streams.codec import Codec
-from streams.failures import Refused
+from streams.failures import Refused, Rejected
 from streams.objects import ObjectStore, claim, claimed
-from streams.topics import CATALOGUE, Topic, key_of, route
+from streams.topics import ARTIFACT_REJECTED, ARTIFACT_VALIDATED, CATALOGUE, DEAD_LETTERS, Topic, key_of, route
 
 ORIGINAL = "original"
+VERDICTS = frozenset({ARTIFACT_VALIDATED.name, ARTIFACT_REJECTED.name})
 OLDEST_MS = 7 * 86_400_000
 AHEAD_MS = 5 * 60_000
 
@@ -39,17 +42,15 @@ class Output(NamedTuple):
     topic: str
     key: bytes | None
     value: bytes | None
-    event_id: str = ""
-    tenant: str = ""
-    own_headers: tuple[tuple[str, bytes], ...] | None = None
-    """Of a record that goes on as it came (into a retry tier)."""
+    headers: list[tuple[str, bytes]]
+    """What readers use without decoding: sinks the id, schedulers the tenant. Or those of a record that goes on as it came (into a delay tier)."""
 
-    @property
-    def headers(self) -> list[tuple[str, bytes]]:
-        """What readers use without decoding: sinks the id, schedulers the tenant."""
-        if self.own_headers is not None:
-            return list(self.own_headers)
-        return [("millrace-event-id", self.event_id.encode()), ("millrace-tenant", self.tenant.encode())]
+    def header(self, name: str) -> str:
+        return dict(self.headers)[name].decode()
+
+
+_new_output = partial(tuple.__new__, Output)
+_EVENT_ID, _TENANT = "millrace-event-id", "millrace-tenant"
 
 
 def _run(run: str) -> str:
@@ -61,9 +62,18 @@ def encode(codec: Codec, records: Sequence[Record]) -> list[Output]:
     out = []
     for record in records:
         topic = route(record)
+        if isinstance(record, Step):  # the hot path
+            headers = _headers(record.event_id, record.tenant)
+            out.append(_new_output((topic.name, record.request_id.encode(), codec.encode(topic, record), headers)))
+            continue
         event = getattr(record, "event_id", None) or record.request_id  # type: ignore[union-attr]
-        out.append(Output(topic.name, key_of(record), codec.encode(topic, record), event, getattr(record, "tenant", "")))
+        headers = _headers(event, getattr(record, "tenant", ""))
+        out.append(_new_output((topic.name, key_of(record), codec.encode(topic, record), headers)))
     return out
+
+
+def _headers(event_id: str, tenant: str) -> list[tuple[str, bytes]]:
+    return [(_EVENT_ID, event_id.encode()), (_TENANT, tenant.encode())]
 
 
 def register(store: ObjectStore, topic: Topic, record: Any, value: bytes, timestamp_ms: int) -> None:
@@ -78,7 +88,7 @@ def register(store: ObjectStore, topic: Topic, record: Any, value: bytes, timest
     first = claimed(store, key)
     if record.run:
         registered = orjson.loads(first) if first else {}
-        if claimed(store, f"runs/{record.run}") is None or any(registered.get(k) != v for k, v in about.items()):
+        if runs.about(store, record.run) is None or any(registered.get(k) != v for k, v in about.items()):
             raise Refused("unknown_run", f"run {record.run} was not opened here for request {record.request_id}", ends_request=False)
         return
     mine = orjson.dumps(about | {"sha256": hashlib.sha256(value[5:]).hexdigest()}, option=orjson.OPT_SORT_KEYS)
@@ -104,8 +114,8 @@ def _pack(outputs: Sequence[Output], **more: str) -> bytes:
                     "topic": o.topic,
                     "key": base64.b64encode(o.key or b"").decode(),
                     "value": base64.b64encode(o.value or b"").decode(),
-                    "event_id": o.event_id,
-                    "tenant": o.tenant,
+                    "event_id": o.header(_EVENT_ID),
+                    "tenant": o.header(_TENANT),
                 }
                 for o in outputs
             ],
@@ -116,33 +126,55 @@ def _pack(outputs: Sequence[Output], **more: str) -> bytes:
 
 def _unpack(body: bytes) -> list[Output]:
     return [
-        Output(o["topic"], base64.b64decode(o["key"]) or None, base64.b64decode(o["value"]), o["event_id"], o["tenant"])
+        Output(o["topic"], base64.b64decode(o["key"]) or None, base64.b64decode(o["value"]), _headers(o["event_id"], o["tenant"]))
         for o in orjson.loads(body)["outputs"]
     ]
 
 
 def recorded(store: ObjectStore, codec: Codec, source: Any, stage: str, round: int) -> list[Output] | None:
-    """What this step published before, in this run or, where the run reuses, in its parent run; else None."""
+    """What this step published before, in this run or, where the run reuses, in its parent run; else None.
+
+    That may be its giving up. A parent run's is not taken over: doing better is what the run is for.
+    """
     body = claimed(store, recorded_key(source, stage, round))
     if body is not None:
-        return _unpack(body)
+        return settle(store, source, _unpack(body))
     if not source.run:
         return None
-    run = claimed(store, f"runs/{source.run}")
-    about = orjson.loads(run) if run else {}
-    if about.get("mode") != "reuse":
+    run = runs.about(store, source.run)
+    if run is None or run.mode != "reuse":
         return None
-    body = claimed(store, recorded_key(source, stage, round, about.get("parent", "")))
-    if body is None:
+    body = claimed(store, recorded_key(source, stage, round, run.parent))
+    if body is None or gave_up(_unpack(body)):
         return None
     adopted = _adopt(codec, _unpack(body), source, stage, round)
-    return record(store, source, stage, round, settle_verdict(store, codec, adopted, encode(codec, adopted)), "")
+    by = str(orjson.loads(body).get("code_version", ""))  # whoever did the step, not who took it over
+    return record(store, source, stage, round, encode(codec, adopted), by)
+
+
+def check_effects(store: ObjectStore, run: str, stage: str) -> None:
+    """Raises :class:`~streams.failures.Rejected` where a run publishes only what was recorded, and nothing was. After :func:`recorded`, which
+    has asked for the run already, it does not block."""
+    opened = runs.about(store, run)
+    if opened is not None and opened.effects == "recorded":
+        raise Rejected(
+            "not_recorded", f"{stage} has nothing recorded for this request in the run that this one takes up, and may do nothing anew"
+        )
+
+
+def code_version_of(store: ObjectStore, source: Any, stage: str, run: str) -> str | None:
+    """Which version of the code did a recorded step; None where it was not recorded. ``source`` is any record of its request and round."""
+    body = claimed(store, recorded_key(source, stage, getattr(source, "round", 0), run))
+    return None if body is None else str(orjson.loads(body).get("code_version", ""))
 
 
 def record(store: ObjectStore, source: Any, stage: str, round: int, outputs: Sequence[Output], code_version: str) -> list[Output]:
-    """Write a step's outputs once and for all; returns those of whoever came first."""
+    """Write a step's outputs once and for all, its giving up too; returns those of whoever came first, with the request's one verdict.
+
+    First the step's outcome, then the verdict: a writer who dies in between leaves an outcome that says the same to whoever does the step again.
+    """
     _, body = claim(store, recorded_key(source, stage, round), _pack(outputs, code_version=code_version))
-    return _unpack(body)
+    return settle(store, source, _unpack(body))
 
 
 def _adopt(codec: Codec, outputs: Sequence[Output], source: Any, stage: str, round: int) -> list[Record]:
@@ -165,14 +197,20 @@ def _adopt(codec: Codec, outputs: Sequence[Output], source: Any, stage: str, rou
     return adopted
 
 
-def settle_verdict(store: ObjectStore, codec: Codec, records: Sequence[Record], outputs: list[Output]) -> list[Output]:
-    """Where the outputs hold a verdict, claim it for the request and run; where another one was there first, that one is published instead."""
+def settle(store: ObjectStore, source: Any, outputs: Sequence[Output]) -> list[Output]:
+    """Where the outputs of ``source``'s step hold a verdict, claim it for the request and run; where another one was there first, that one is
+    published instead."""
     settled = list(outputs)
-    for i, (found, output) in enumerate(zip(records, outputs, strict=True)):
-        if isinstance(found, Verdict):
-            _, body = claim(store, f"verdicts/{found.tenant}/{_run(found.run)}/{found.request_id}", _pack([output]))
+    for i, output in enumerate(outputs):
+        if output.topic in VERDICTS:
+            _, body = claim(store, f"verdicts/{source.tenant}/{_run(source.run)}/{source.request_id}", _pack([output]))
             settled[i] = _unpack(body)[0]
     return settled
+
+
+def gave_up(outputs: Sequence[Output]) -> bool:
+    """Whether recorded outputs say that the step was given up."""
+    return any(output.topic == DEAD_LETTERS.name for output in outputs)
 
 
 def verdict_of(store: ObjectStore, codec: Codec, tenant: str, run: str, request_id: str) -> Verdict | None:
@@ -182,8 +220,3 @@ def verdict_of(store: ObjectStore, codec: Codec, tenant: str, run: str, request_
         return None
     found: Verdict = codec.decode(Verdict, _unpack(body)[0].value)
     return found
-
-
-def open_run(store: ObjectStore, run: str, *, kind: str, parent: str, mode: str) -> None:
-    """Say what a replay is before its first record travels."""
-    claim(store, f"runs/{run}", orjson.dumps({"kind": kind, "parent": parent, "mode": mode}))

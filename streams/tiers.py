@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from streams.acknowledgement import Window
 from streams.source import Source
@@ -29,7 +29,7 @@ W = TypeVar("W", bound=Waits)
 class WaitingRoom(Generic[W]):
     """The records of all tiers that are not due yet, partition by partition. Belongs to the event loop."""
 
-    def __init__(self, source: Source, due: Callable[[W], None]) -> None:
+    def __init__(self, source: Source[Any], due: Callable[[W], None]) -> None:
         self._source, self._due = source, due
         self._waiting: dict[Window, deque[tuple[float, W]]] = {}
 

@@ -13,6 +13,7 @@ DAY_MS = 86_400_000
 TIERS = ("5s", "1m", "10m")
 PIPELINE = ("extract", "plan", "generate", "validate")
 SINK = "sink"
+ARCHIVE = "archive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Topic:
     """Takes records of ten times the usual size, so that a dead letter always fits."""
     entry: bool = False
     """Producers write here; the request is registered by the first stage that reads it."""
+    priority: str | None = None
+    """The class whose queue this is."""
 
     @property
     def schema(self) -> str | None:
@@ -44,7 +47,9 @@ def _entry(name: str, record: type[Record]) -> Topic:
 VIDEO_SUBMITTED = _entry("video.submitted", records.VideoSubmitted)
 PROMPT_SUBMITTED = _entry("prompt.submitted", records.PromptSubmitted)
 FEATURES_EXTRACTED = Topic("features.extracted", records.FeaturesExtracted, "request", "extract")
-GENERATION_REQUESTED = {p: Topic(f"generation.requested.{p}", records.GenerationRequested, "request", "plan") for p in PRIORITIES}
+GENERATION_REQUESTED = {
+    p: Topic(f"generation.requested.{p}", records.GenerationRequested, "request", "plan", priority=p) for p in PRIORITIES
+}
 ARTIFACT_GENERATED = Topic("artifact.generated", records.ArtifactGenerated, "request", "generate")
 ARTIFACT_VALIDATED = Topic("artifact.validated", records.Verdict, "request", "validate")
 ARTIFACT_REJECTED = Topic("artifact.rejected", records.Verdict, "request", "validate")
@@ -83,6 +88,18 @@ CATALOGUE: dict[str, Topic] = {
 }
 SUNK = tuple(t for t in CATALOGUE.values() if t.record and t.record is not records.GenerationRequested)
 """What the sinks write into ClickHouse."""
+ARCHIVED = tuple(t for t in CATALOGUE.values() if t.record)
+"""What goes into the archive: every topic but the retry tiers, whose records are elsewhere too."""
+
+READ_BY: dict[str, tuple[Topic, ...]] = {
+    "extract": (VIDEO_SUBMITTED,),
+    "plan": (PROMPT_SUBMITTED, FEATURES_EXTRACTED),
+    "generate": tuple(GENERATION_REQUESTED.values()),
+    "validate": (ARTIFACT_GENERATED,),
+    SINK: SUNK,
+    ARCHIVE: ARCHIVED,
+}
+"""Each stage's topics, so that its lag can be read where none of its code runs; its retry tiers come on top."""
 
 _BY_RECORD = {t.record: t for t in CATALOGUE.values() if t.record and t.record not in (records.GenerationRequested, records.Verdict)}
 

@@ -295,7 +295,11 @@ def test_a_range_lost_to_retention_is_reported_and_the_stage_goes_on_at_the_earl
     run(committed_at(10))
     assert len(world.messages(OUT)) == 6  # 0 to 3, then 8 and 9
     (audit,) = world.records(AUDIT_RECORDED)
-    assert (audit.action, audit.target, audit.details) == ("range_lost", "features.extracted/0", {"committed": "4", "earliest": "8"})
+    assert (audit.action, audit.target, audit.details) == (
+        "range_lost",
+        "features.extracted/0",
+        {"committed": "4", "earliest": "8", "records": "4"},
+    )
 
 
 def test_recorded_outputs_are_published_again_byte_for_byte(world: World) -> None:

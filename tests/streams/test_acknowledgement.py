@@ -200,3 +200,13 @@ def test_whatever_the_order_all_done_commits_the_end(order: list[int]) -> None:
     for n, offset in enumerate(order):
         window.done(offset)
         assert window.committable == min(set(range(12)) - set(order[: n + 1]), default=12)
+
+
+def test_what_arrives_while_a_partition_is_taken_away_is_the_next_owners() -> None:
+    window = Window("t", 0)
+    assert window.deliver(5)
+    window.close()
+    assert not window.deliver(6)
+    assert (window.committable, window.in_flight) == (5, 1)
+    window.done(5)
+    assert window.committable == 6

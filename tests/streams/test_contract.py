@@ -16,7 +16,7 @@ from streams.contract import Context, Delivery, Effect, Retry, Stage, Writer, pr
 from streams.failures import Refused
 from streams.runner import UnsafeStage
 from streams.settings import StreamSettings
-from streams.topics import CATALOGUE, FEATURES_EXTRACTED, RETRY, key_of, route
+from streams.topics import CATALOGUE, FEATURES_EXTRACTED, RETRY, USAGE_RECORDED, key_of, route
 from streams.worker import run_worker
 from tests.streams.world import features
 
@@ -44,7 +44,8 @@ def stage(**changes: Any) -> Stage:
         {"order": "time"},
         {"concurrency": 0},
         {"time_limit_s": 0},
-        {"order": "key", "effect": Effect.PAID},
+        {"order": "key", "effect": Effect.PAID, "writes": (USAGE_RECORDED,)},
+        {"effect": Effect.PAID},
         {"retry": Retry(0)},
         {"writes": (RETRY["plan"]["5s"],)},
         {"reads": (RETRY["plan"]["5s"],)},

@@ -9,7 +9,7 @@ from schemas.ids import BadId
 from schemas.names import BadName
 from streams.contract import Retry
 from streams.cpu import ProcessDied
-from streams.failures import Refused, Transient, classify
+from streams.failures import ProviderFailed, Refused, Rejected, Transient, Waiting, classify
 from streams.objects import ObjectDamaged, ObjectMissing
 from streams.registry import UnknownSchema
 from streams.topics import TIERS
@@ -27,6 +27,7 @@ from streams.topics import TIERS
         (ObjectMissing("x"), "object_missing", True),
         (TimeoutError("x"), "timeout", True),
         (Transient("x"), "transient", True),
+        (ProviderFailed("x"), "provider_failed", False),
         (ProcessDied("x"), "process_died", True),
         (ZeroDivisionError("x"), "handler_error", True),
     ],
@@ -37,9 +38,28 @@ def test_the_class_decides(error: Exception, reason: str, retry: bool) -> None:
     assert type(error).__name__ in failure.exception
 
 
+def test_waiting_is_no_try() -> None:
+    failure = classify(Waiting("breaker_open", "x", seconds=7))
+    assert (failure.reason, failure.retry, failure.wait_s) == ("breaker_open", True, 7)
+    assert classify(Transient("x")).wait_s is None
+
+
 def test_texts_are_bounded() -> None:
     failure = classify(RuntimeError("x" * 100_000))
     assert len(failure.message) < 3000 and len(failure.exception) <= 8000
+
+
+def test_texts_fit_into_a_record_whatever_was_quoted() -> None:
+    """Half a character, as a provider's JSON may hold: a letter that quotes it, or the error before it, must still be written."""
+    try:
+        try:
+            raise ValueError("half \ud83d")
+        except ValueError:
+            raise Rejected("no", "half \ud83d")  # noqa: B904 - the chain is the point
+    except Rejected as error:
+        failure = classify(error)
+    for text in (failure.message, failure.exception):
+        assert "half \\ud83d" in text.encode().decode()
 
 
 @pytest.mark.parametrize("tries", [1, 2, 4, 7])

@@ -19,6 +19,7 @@ import pytest
 
 from schemas.records import FeaturesExtracted, Record
 from streams.contract import Context, Effect
+from streams.failures import Waiting
 from streams.topics import FEATURES_EXTRACTED, GENERATION_REQUESTED, USAGE_RECORDED
 from tests.streams import engine_worker
 from tests.streams.world import World, features, plan, run, stage, until
@@ -158,6 +159,40 @@ def test_a_member_that_joins_and_leaves_takes_nothing_along(world: World) -> Non
 
     run(main())
     assert {r.request_id for r in world.records(OUT)} == sent
+
+
+def test_a_partition_that_was_held_when_it_went_is_fetched_when_it_comes_back(world: World) -> None:
+    """Each record waits once, so that its partition is held; the second member takes one of the two, works it off and leaves."""
+    world = world.with_settings(partitions=2, revoke_deadline_s=0.2, stop_deadline_s=1.0)
+    waited: set[int] = set()
+
+    async def once(record: FeaturesExtracted, context: Context) -> Sequence[Record]:
+        if record.frames not in waited:
+            waited.add(record.frames)
+            raise Waiting("later", "the first time", seconds=600)
+        return await plan(record, context)
+
+    declared = stage(once, order="key")
+    world.create(declared)
+    first = [features(n) for n in range(2)]
+    later = [features(n) for n in range(2, 4)]
+    waited.update({2, 3})
+    for partition, record in enumerate(first):
+        world.send_soon(FEATURES_EXTRACTED, record, partition=partition)
+    world.flush()
+
+    async def main() -> None:
+        async with world.running(declared, name="stays") as task:
+            await until(lambda: waited >= {0, 1}, task=task)
+            async with world.running(declared, name="passes"):
+                await until(lambda: len(world.messages(OUT)) == 1, task=task)
+            moved = world.records(OUT)[0].request_id
+            partition = next(n for n, record in enumerate(first) if record.request_id == moved)
+            world.send_soon(FEATURES_EXTRACTED, later[partition], partition=partition)
+            world.flush()
+            await until(lambda: later[partition].request_id in {r.request_id for r in world.records(OUT)}, task=task)
+
+    run(main())
 
 
 @pytest.mark.parametrize("effect", [Effect.PURE, Effect.IDEMPOTENT])

@@ -15,7 +15,7 @@ import pytest
 from schemas import ids
 from schemas.records import FeaturesExtracted, GenerationRequested, UsageRecorded, Verdict
 from sinks.objects import FolderStore
-from streams import steps
+from streams import runs, steps
 from streams.codec import Codec
 from streams.contract import Context, Delivery, Writer
 from streams.failures import Refused
@@ -119,7 +119,7 @@ def test_a_replay_belongs_to_a_run_that_was_opened_and_to_its_own_tenants_reques
     with pytest.raises(Refused) as refused:
         register(store, replayed())
     assert refused.value.reason == "unknown_run" and not refused.value.ends_request
-    steps.open_run(store, run, kind="replay", parent="", mode="reuse")
+    runs.open_run(store, run, kind="replay", parent="", mode="reuse")
     register(store, replayed(), at=NOW + 90 * 86_400_000)  # a replay is not held to the window
     for foreign in (replayed(tenant="thief"), submission(run=run)):
         with pytest.raises(Refused) as refused:
@@ -164,7 +164,7 @@ def test_a_run_that_reuses_takes_its_parents_outputs_as_its_own_without_the_bill
     source = features()
     original = steps.record(store, source, "plan", 0, done(codec, source, store, spec="original"), "v1")
     run = ids.new_id()
-    steps.open_run(store, run, kind="replay", parent="", mode=mode)
+    runs.open_run(store, run, kind="replay", parent="", mode=mode)
     replayed = features(request_id=source.request_id, run=run)
     found = steps.recorded(store, codec, replayed, "plan", 0)
     assert (found is not None) is reuses
@@ -172,7 +172,7 @@ def test_a_run_that_reuses_takes_its_parents_outputs_as_its_own_without_the_bill
         return
     records = [codec.decode(kind, o.value) for o in found for kind in [GenerationRequested]]
     assert len(records) == 1 and records[0].spec == "original" and records[0].run == run
-    assert records[0].event_id not in {o.event_id for o in original}
+    assert records[0].event_id not in {o.header("millrace-event-id") for o in original}
     assert steps.recorded(store, codec, replayed, "plan", 0) == found
     assert any(codec.decode(UsageRecorded, o.value) for o in original if o.topic == "usage.recorded")
 
@@ -188,8 +188,8 @@ def test_a_request_has_one_verdict_in_a_run_whoever_ends_it(store: FolderStore, 
 
     def end(number: int) -> steps.Output:
         state = "validated" if number % 2 else "rejected"
-        records, outputs = verdict(codec, source, store, state=state, message=str(number))
-        return steps.settle_verdict(store, codec, records, outputs)[0]
+        _, outputs = verdict(codec, source, store, state=state, message=str(number))
+        return steps.settle(store, source, outputs)[0]
 
     published = racing(end)
     assert len({(o.topic, o.value) for o in published}) == 1

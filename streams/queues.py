@@ -1,0 +1,69 @@
+"""What waits in a stage's topics, partition by partition, asked from the broker alone: right also where no worker runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec
+
+from streams.admin import admin
+from streams.settings import StreamSettings
+from streams.source import patiently
+from streams.topics import Topic
+
+_PARTITIONS_FOR_S = 60.0
+"""How long the number of partitions is believed: only a person changes it."""
+Place = tuple[str, int]
+
+
+class Queue(NamedTuple):
+    """One partition's, in offsets."""
+
+    next: int
+    """The first record that the group has not committed as done."""
+    end: int
+
+
+class Queues:
+    """Asks about the topics that a stage's group reads. Blocks; used by one thread at a time."""
+
+    def __init__(self, settings: StreamSettings, stage: str, topics: Iterable[Topic], timeout_s: float = 10.0) -> None:
+        """Raises :class:`~streams.admin.BrokerUnreachable`."""
+        self._group = f"{settings.group_prefix}.{stage}"
+        self._topics = {settings.topic_prefix + t.name for t in topics}
+        self._timeout_s = timeout_s
+        self._admin = admin(settings, timeout_s)
+        self._places: list[TopicPartition] = []
+        self._places_at = float("-inf")
+
+    def read(self) -> dict[Place, Queue]:
+        """What every partition holds for the group, by topic (as in Kafka) and partition. Raises ``KafkaException`` or ``TimeoutError``."""
+        return patiently(self._read, self._timeout_s)
+
+    def _read(self) -> dict[Place, Queue]:
+        if time.monotonic() > self._places_at + _PARTITIONS_FOR_S:
+            there = self._admin.list_topics(timeout=self._timeout_s).topics
+            self._places = [TopicPartition(name, p) for name in sorted(self._topics & set(there)) for p in there[name].partitions]
+            self._places_at = time.monotonic()
+        if not self._places:
+            return {}
+        wanted = ConsumerGroupTopicPartitions(self._group, self._places)
+        committing = self._admin.list_consumer_group_offsets([wanted], request_timeout=self._timeout_s)[self._group]
+        ends = self._offsets(self._places, OffsetSpec.latest())
+        committed = {}
+        for place in committing.result(self._timeout_s).topic_partitions:
+            if place.error:
+                raise KafkaException(place.error)
+            committed[place.topic, place.partition] = place.offset
+        # A partition without a committed offset starts at its earliest record, as the runner does.
+        starts = self._offsets([p for p in self._places if committed.get((p.topic, p.partition), -1) < 0], OffsetSpec.earliest())
+        return {place: Queue(min(end, starts[place] if place in starts else committed[place]), end) for place, end in ends.items()}
+
+    def _offsets(self, places: list[TopicPartition], of: OffsetSpec) -> dict[Place, int]:
+        if not places:
+            return {}
+        asked = self._admin.list_offsets(dict.fromkeys(places, of), request_timeout=self._timeout_s)
+        return {(p.topic, p.partition): future.result(self._timeout_s).offset for p, future in asked.items()}
