@@ -7,7 +7,8 @@ Invariants:
 
 - one stack a data folder: a lock on ``DATA/lock``, which is held until the last process of a killed stack is gone too;
 - a service that is restarted answers where it answered before; so does a stack that is started again, if its ports are free;
-- ``DATA/ready.json`` exists from ready to stop, and names the processes that are running now.
+- ``DATA/ready.json`` exists from ready to stop, and names the processes that are running now and where each answers questions;
+- a worker that is let go (``reconcile``) has time to finish, and is known until it has ended.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ class StackSettings(BaseModel):
     """Seconds until everything must be ready."""
     stop_within: float = 14.0
     """Seconds until everything has ended: asked first, killed at the end."""
+    drain_within: float = 30.0
+    """Seconds that a worker which is no longer needed may take to finish."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ class ProcessSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     """Added to the supervisor's own environment."""
     ready_file: Path | None = None
-    """Written by the process when it is ready; removed before each start. None: ready when started."""
+    """Written by the process when it is ready; removed before each start. None: ready when started. As JSON it may name a ``url``, where the
+    process answers ``/healthz`` and ``/metrics``."""
 
 
 @dataclass
@@ -95,6 +99,22 @@ class _Managed:
     started: float = 0.0
     failures: int = 0
     due: float = 0.0
+    ready_file: Path | None = None
+    url: str | None = None
+    """Where it answers; empty where it does not, None before it is ready."""
+
+    def look(self) -> bool:
+        """Whether it has said that it is ready since the last look."""
+        if self.url is not None or self.ready_file is None or self.child is None:
+            return False
+        try:
+            said = json.loads(self.ready_file.read_text())
+        except FileNotFoundError:
+            return False
+        except ValueError:
+            said = None
+        self.url = (isinstance(said, dict) and said.get("url")) or ""
+        return True
 
     def delay(self, now: float) -> float:
         """Seconds to wait before the next start: nothing the first time, longer for what dies again and again."""
@@ -111,13 +131,18 @@ class Supervisor:
         specs: Callable[[Endpoints], Iterable[ProcessSpec]] = lambda _: (),
         prepare: Callable[[Endpoints], None] = lambda _: None,
         report: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
+        beside: Callable[[Endpoints], Iterable[Callable[[Supervisor, threading.Event], None]]] = lambda _: (),
     ):
-        """``specs``: the workers, given the addresses; ``prepare``: called once the services answer, before the first worker."""
+        """``specs``: the workers, given the addresses; ``prepare``: called once the services answer, before the first worker; ``beside``: what
+        runs in threads from ready until the event is set (scaling, watching)."""
         self.settings = settings
         self.data = settings.data.absolute()
         self._specs = specs
         self._prepare = prepare
         self._report = report
+        self._beside = beside
+        self._threads: list[threading.Thread] = []
+        self._leaving: set[Child] = set()
         self._stop = threading.Event()
         self._lock = threading.Lock()  # over _managed and the ready file
         self._managed: dict[str, _Managed] = {}
@@ -125,6 +150,8 @@ class Supervisor:
         self._watcher: threading.Thread | None = None
         self._endpoints: Endpoints | None = None
         self._is_ready = False
+        self._untold = False
+        """Whether the ready file does not say yet what is."""
 
     # -- from outside --------------------------------------------------------------------------------------------------------------
 
@@ -139,18 +166,42 @@ class Supervisor:
         with self._lock:
             return {m.name: m.child.pid for m in self._managed.values() if m.child}
 
+    def addresses(self) -> dict[str, str]:
+        """Name -> URL of the workers that are ready and answer questions."""
+        with self._lock:
+            return {m.name: m.url for m in self._managed.values() if m.child and m.url}
+
+    def replace(self, name: str, why: str) -> None:
+        """Kills a worker, which is then started again as any that dies."""
+        with self._lock:
+            managed = self._managed.get(name)
+            if managed and managed.child:
+                self._report(f"{name} is replaced: {why}")
+                managed.child.signal(signal.SIGKILL)
+
     def reconcile(self, specs: Iterable[ProcessSpec]) -> None:
-        """Makes ``specs`` the workers there are: starts the new ones, stops those no longer named. Only while running."""
+        """Makes ``specs`` the workers there are: starts the new ones, lets those no longer named finish and end. Nothing before ready or after stop."""
         wanted = {spec.name: spec for spec in specs}
         with self._lock:
+            if not self._is_ready:
+                return
             gone = [m for name, m in self._managed.items() if name not in wanted and name not in SERVICES]
             for managed in gone:
                 del self._managed[managed.name]
             for name, spec in wanted.items():
                 if name not in self._managed:
-                    self._launch(self._worker(spec))
-        _end([m.child for m in gone if m.child], within=self.settings.stop_within / 2)
-        self._write_ready()
+                    self._managed[name] = self._worker(spec)
+                    self._keep_alive(self._managed[name])  # which tries again where it cannot be started
+            leaving = [m.child for m in gone if m.child]
+            self._leaving.update(leaving)
+        if leaving:
+            threading.Thread(target=self._let_go, args=(leaving,), name="let-go", daemon=True).start()
+        self._tell()
+
+    def _let_go(self, children: list[Child]) -> None:
+        _end(children, within=self.settings.drain_within)
+        with self._lock:
+            self._leaving.difference_update(children)
 
     def run(self) -> None:
         """Starts, supervises until SIGINT, SIGTERM or SIGHUP, stops. A second signal kills at once. Raises StackError, ProcessError."""
@@ -228,8 +279,15 @@ class Supervisor:
                 self._launch(self._worker(spec))
         for spec in specs:
             self._wait_for(spec, until)
+        with self._lock:
+            for managed in self._managed.values():
+                managed.look()
         self._is_ready = True
         self._write_ready()
+        for task in self._beside(self._endpoints):
+            thread = threading.Thread(target=task, args=(self, self._stop), name=type(task).__name__.lower(), daemon=True)
+            self._threads.append(thread)
+            thread.start()
         self._report(f"ready after {time.monotonic() - began:.1f} s")
         return self._endpoints
 
@@ -282,10 +340,11 @@ class Supervisor:
                 spec.ready_file.unlink(missing_ok=True)
             return Child(spec.name, spec.argv, self.data / "logs" / f"{spec.name}.log", spec.env)
 
-        return _Managed(spec.name, start)
+        return _Managed(spec.name, start, ready_file=spec.ready_file)
 
     def _launch(self, managed: _Managed) -> None:
         self._managed[managed.name] = managed
+        managed.url = None
         managed.child = managed.start()
         managed.started = time.monotonic()
 
@@ -304,9 +363,9 @@ class Supervisor:
     def _watch(self) -> None:
         while not self._stop.wait(0.1):
             with self._lock:
-                changed = [managed.name for managed in self._managed.values() if self._keep_alive(managed)]
-            if changed:
-                self._write_ready()
+                changed = [m.name for m in self._managed.values() if self._keep_alive(m) or m.look()]
+            if changed or self._untold:
+                self._tell()
 
     def _keep_alive(self, managed: _Managed) -> bool:
         """Whether the process was replaced."""
@@ -329,6 +388,16 @@ class Supervisor:
             return False
         return True
 
+    def _tell(self) -> None:
+        """Write the ready file. A disk that is full for a while must not end the stack: the next look tries again."""
+        try:
+            self._write_ready()
+            self._untold = False
+        except OSError as error:
+            if not self._untold:
+                self._report(f"the ready file could not be written, trying again: {error}")
+            self._untold = True
+
     def _write_ready(self) -> None:
         with self._lock:
             if not self._is_ready:
@@ -341,6 +410,7 @@ class Supervisor:
                     "data": str(self.data),
                     "pid": os.getpid(),
                     "processes": {m.name: m.child.pid for m in self._managed.values() if m.child},
+                    "metrics": {m.name: f"{m.url}/metrics" for m in self._managed.values() if m.child and m.url},
                 },
                 indent=1,
             )
@@ -360,13 +430,16 @@ class Supervisor:
             self._is_ready = False
             children = {name: m.child for name, m in self._managed.items() if m.child}
             self._managed.clear()
+            leaving = list(self._leaving)
         if self._held:
             for path in self._ready_files():
                 path.unlink(missing_ok=True)
         workers = [child for name, child in children.items() if name not in SERVICES]
-        _end(workers, within=self.settings.stop_within * 0.55)
+        _end([*workers, *leaving], within=self.settings.stop_within * 0.55)
         _end([children[name] for name in ("registry", "clickhouse") if name in children], within=self.settings.stop_within * 0.2)
         _end([children["kafka"]] if "kafka" in children else [], within=max(1.0, until - time.monotonic()))
+        for thread in self._threads:
+            thread.join(max(1.0, until - time.monotonic()))
         if self._held:
             Guard.release(self._held.fileno())
             fcntl.flock(self._held, fcntl.LOCK_UN)
@@ -401,6 +474,10 @@ def _write_atomically(path: Path, content: str) -> None:
     """A reader sees the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    with os.fdopen(descriptor, "w") as file:
-        file.write(content + "\n")
-    Path(name).replace(path)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(content + "\n")
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
