@@ -79,6 +79,7 @@ class ArtifactGenerated(Step):
     artifact_digest: str
     features_uri: str | None = None
     frames_uri: str | None = None
+    task_uri: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from pydantic import BaseModel, ConfigDict
+
 from processors.plan.errors import BadPrompt, NotUnderstood
 from processors.plan.understand import understand
+from processors.task import Task
 from schemas.records import FeaturesExtracted, GenerationRequested, PromptSubmitted, Record
 from streams.contract import Context, Effect, Stage
 from streams.failures import Rejected
@@ -16,25 +19,51 @@ INLINE_BYTES = 128 << 10
 """A larger spec travels by claim check."""
 
 
-async def plan(record: PromptSubmitted | FeaturesExtracted, context: Context) -> Sequence[Record]:
-    if isinstance(record, FeaturesExtracted):
-        return [context.make(GenerationRequested, method="reconstruct", features_uri=record.features_uri, frames_uri=record.frames_uri)]
-    try:
-        spec = await asyncio.to_thread(understand, record.prompt)
-    except (BadPrompt, NotUnderstood) as error:
-        raise Rejected(error.reason, str(error)) from error
-    body = spec.to_json()
+class PlanSettings(BaseModel):
+    """Who is asked where rules do not reach."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: bool = False
+    """Whether a language model is configured: a prompt that the grammar does not understand goes to it instead of being rejected."""
+    recordings: bool = False
+    """Whether a recording goes to the model too, which makes an application for what it shows, instead of a reconstruction of its screens."""
+
+
+class Planner:
+    """The handler."""
+
+    def __init__(self, settings: PlanSettings) -> None:
+        self.settings = settings
+
+    async def plan(self, record: PromptSubmitted | FeaturesExtracted, context: Context) -> Sequence[Record]:
+        if isinstance(record, FeaturesExtracted):
+            if self.settings.recordings:
+                return [await _asked(context, "model", Task(features_uri=record.features_uri).to_json())]
+            return [context.make(GenerationRequested, method="reconstruct", features_uri=record.features_uri, frames_uri=record.frames_uri)]
+        try:
+            spec = await asyncio.to_thread(understand, record.prompt)
+        except NotUnderstood as error:
+            if self.settings.model:
+                return [await _asked(context, "model", Task(prompt=record.prompt, why=str(error)).to_json())]
+            raise Rejected(error.reason, str(error)) from error
+        except BadPrompt as error:
+            raise Rejected(error.reason, str(error)) from error
+        return [await _asked(context, "compose", spec.to_json())]
+
+
+async def _asked(context: Context, method: str, body: bytes) -> GenerationRequested:
     if len(body) <= INLINE_BYTES:
-        return [context.make(GenerationRequested, method="compose", spec=body.decode())]
-    return [context.make(GenerationRequested, method="compose", spec_uri=await context.put(body))]
+        return context.make(GenerationRequested, method=method, spec=body.decode())
+    return context.make(GenerationRequested, method=method, spec_uri=await context.put(body))
 
 
-def stage() -> Stage:
+def stage(settings: PlanSettings | None = None) -> Stage:
     return Stage(
         name="plan",
         reads=(PROMPT_SUBMITTED, FEATURES_EXTRACTED),
         writes=(*GENERATION_REQUESTED.values(), ARTIFACT_REJECTED),
-        handler=plan,
+        handler=Planner(settings or PlanSettings()).plan,
         effect=Effect.IDEMPOTENT,
         time_limit_s=30,
         concurrency=16,

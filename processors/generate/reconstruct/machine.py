@@ -163,7 +163,7 @@ class _Builder:
             cause: tuple[str, str, str] | None = None
             entered = False
             for a in actions:
-                if a.kind in {"click", "double_click", "select"}:
+                if a.kind == "click":  # a double click or a choice from a list is told beside its clicks
                     spot = self.place_of(a)
                     if spot is not None:
                         last = self.control_at(page, *spot)
