@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 from processors.extract.geometry import Box, area, holds, overlap, union
-from processors.extract.reading import Line
+from processors.extract.line import Line
 from processors.extract.watch import Moment, Watch
 
 SCROLL_GAP = 0.35  # seconds without movement that end a scroll

@@ -7,6 +7,7 @@ converts on demand.
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,22 @@ from processors.extract.settings import Limits
 logging.getLogger("libav").setLevel(logging.CRITICAL)
 
 EIGHT_BIT_LUMA = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "nv21", "gray", "yuv440p", "yuva420p"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of a video that is read by itself: from the key frame at ``begin`` to the first frame at or after ``end``, both included
+    (``None``: to either end). Time stamps are the stream's own ticks; ``origin`` is the first frame's, in seconds.
+    """
+
+    number: int = 0
+    begin: int | None = None
+    end: int | None = None
+    first_frame: int = 0
+    origin: float | None = None
+
+
+WHOLE = Part()
 
 
 @dataclass(frozen=True)
@@ -113,28 +130,67 @@ def probe(video: Path, limits: Limits | None = None) -> VideoFacts:
         return VideoFacts(width, height, round(rate, 3), round(seconds, 3), stream.frames, str(stream.codec_context.name), size)
 
 
+def parts(video: Path, seconds: float) -> list[Part]:
+    """Where a video may be cut so that its parts can be read each by itself: at key frames, ``seconds`` apart or a little more.
+
+    It depends on the file alone. A file that cannot be read to its end without a fault, or that does not say its frames' times, is one part.
+    """
+    stamps: list[tuple[int, bool]] = []
+    with _opened(video) as container:
+        stream = _stream(container)
+        base = stream.time_base
+        try:
+            for packet in container.demux(stream):
+                if packet.size and packet.pts is not None and not packet.is_corrupt:
+                    stamps.append((packet.pts, packet.is_keyframe))
+                elif packet.size:
+                    return [WHOLE]
+        except av.error.FFmpegError:
+            return [WHOLE]
+    if base is None or not stamps:
+        return [WHOLE]
+    first, step = min(stamps)[0], seconds / float(base)
+    cuts: list[int] = []
+    last = max(stamps)[0]
+    for stamp in sorted(pts for pts, key in stamps if key):
+        if stamp - (cuts[-1] if cuts else first) >= step and last - stamp >= step / 2:
+            cuts.append(stamp)
+    ordered = sorted(pts for pts, _ in stamps)
+    origin = float(first * base)
+    begins, ends = [None, *cuts], [*cuts, None]
+    return [
+        Part(n, begin, end, bisect_left(ordered, begin) if begin is not None else 0, origin if n else None)
+        for n, (begin, end) in enumerate(zip(begins, ends, strict=True))
+    ]
+
+
 class Decoder:
-    """Iterates over a video's frames, in order of time.
+    """Iterates over a video's frames, or those of a part of it, in order of time.
 
     After the loop ``damaged`` says whether something in the file could not be decoded (a truncated or corrupt file), and
     ``count`` how many frames there were. Frames whose time does not advance are dropped.
     """
 
-    def __init__(self, video: Path, limits: Limits | None = None) -> None:
-        self.video, self.limits = video, limits or Limits()
+    def __init__(self, video: Path, limits: Limits | None = None, part: Part = WHOLE) -> None:
+        self.video, self.limits, self.part = video, limits or Limits(), part
         self.damaged = False
         self.count = 0
 
     def __iter__(self) -> Iterator[Frame]:
         self.damaged, self.count = False, 0
-        start: float | None = None
+        part = self.part
+        start = part.origin
         last = -1.0
         shape: tuple[int, int] | None = None
         with _opened(self.video) as container:
             stream = _stream(container)
             stream.thread_type = "AUTO"
             rate = float(stream.average_rate or stream.guessed_rate or 30)
+            if part.begin is not None:
+                container.seek(part.begin, stream=stream)
             for raw in _decoded(container, stream, self._note_damage):
+                if part.begin is not None and (raw.pts is None or raw.pts < part.begin):
+                    continue
                 stamp = raw.time if raw.time is not None else self.count / rate
                 start = stamp if start is None else start
                 t = round(stamp - start, 4)
@@ -147,10 +203,12 @@ class Decoder:
                 _check_size(raw.width, raw.height, self.limits)
                 if t > self.limits.max_seconds:
                     raise TooLong(f"the video lasts longer than the {self.limits.max_seconds:.0f} s allowed")
-                if self.count >= self.limits.max_frames:
+                if part.first_frame + self.count >= self.limits.max_frames:
                     raise TooManyFrames(f"the video has more than the {self.limits.max_frames} frames allowed")
-                yield Frame(raw, t, self.count)
+                yield Frame(raw, t, part.first_frame + self.count)
                 last, self.count = t, self.count + 1
+                if part.end is not None and raw.pts is not None and raw.pts >= part.end:
+                    break
         if not self.count:
             raise NothingDecodes("not one frame of the video can be decoded")
 

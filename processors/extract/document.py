@@ -7,6 +7,7 @@ transitions, tokens, and the frames that everything comes from. Boxes are [x, y,
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,8 +56,9 @@ class StoredKeyframes(Mapping[str, bytes]):
             stale.unlink()
         self.names.clear()
 
-    def add(self, name: str, png: bytes) -> None:
-        (self.folder / name).write_bytes(png)
+    def take(self, name: str, picture: Path) -> None:
+        """Move a picture here, under this name."""
+        shutil.move(picture, self.folder / name)
         self.names.append(name)
 
     def __getitem__(self, name: str) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,9 @@ def _cuda_is_there() -> bool:
     return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
 
 
+@lru_cache(maxsize=4)
 def open_network(name: str, device: str = "auto", folder: Path | None = None) -> Network:
-    """Open one of the networks.
+    """Open one of the networks, once a process.
 
     :raises ModelsMissing: where its file is not there, or ``device`` is ``cuda`` and there is none
     """

@@ -59,12 +59,14 @@ def _upright(sides: np.ndarray, x: int, top: int, bottom: int, towards: int) -> 
     height = bottom - top - 12
     if height < 8:
         return None
-    tried = [x + towards * step for step in range(-3, CORNER)]
-    found = [(float(sides[top + 6 : bottom - 6, c].mean()), c) for c in tried if 0 <= c < sides.shape[1]]
-    good = [c for share, c in found if share > 0.7]
-    if not good:
+    ends = (x - 3 * towards, x + (CORNER - 1) * towards)
+    first, last = max(0, min(ends)), min(sides.shape[1], max(ends) + 1)
+    if first >= last:
         return None
-    return min(good) if towards < 0 else max(good)
+    good = np.flatnonzero(sides[top + 6 : bottom - 6, first:last].mean(axis=0) > 0.7)
+    if not good.size:
+        return None
+    return first + int(good[0] if towards < 0 else good[-1])
 
 
 def _usual(pixels: np.ndarray) -> tuple[int, int, int]:

@@ -7,16 +7,19 @@ finds to the recogniser. All networks run on one thread each, several at a time,
 
 from __future__ import annotations
 
-from collections import deque
+import hashlib
+from collections import OrderedDict, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
+from processors.extract import style
 from processors.extract.change import BLOCK, Gate, clear, components
 from processors.extract.detect import detect
 from processors.extract.geometry import Box, area, grown, overlap, union
+from processors.extract.line import Line
 from processors.extract.models import DETECTOR, RECOGNISER, Network
 from processors.extract.pixels import peak
 from processors.extract.recognise import Reading, Recogniser
@@ -24,6 +27,7 @@ from processors.extract.watch import Settled
 
 REMEMBERED = 12  # screens kept as references
 MARGIN = 0.22  # of the ink's height: what the recogniser sees about it
+LOOKS = 2000  # lines whose looks are remembered
 SHAPES, PER_SHAPE = 3000, 6  # lines remembered: sizes, and of each the latest
 PAD = 12  # pixels about a dirty region that the detector sees too
 WHOLE = 0.55  # dirty part of the picture from which all of it is read afresh
@@ -31,18 +35,6 @@ EMPTY = 40  # rows without ink that part what is looked at
 TALL = 420  # rows from which a rectangle is cut in parts
 OVERLAP = 32  # rows by which such parts reach into one another: a line of text is whole in one of them
 INK = 24  # grey levels between neighbouring pixels that make an edge of a letter
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of text. ``box`` in video pixels; ``reading`` with the place of every character within ``box``."""
-
-    box: Box
-    reading: Reading
-
-    @property
-    def text(self) -> str:
-        return self.reading.text
 
 
 @dataclass
@@ -74,6 +66,7 @@ class Reader:
     stats: ReadStats = field(default_factory=ReadStats)
     _lines: dict[tuple[int, ...], deque[tuple[np.ndarray, Reading]]] = field(default_factory=dict)
     _pages: deque[_Page] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    _looks: OrderedDict[tuple[Box, bytes], style.Look] = field(default_factory=OrderedDict)
 
     def read(self, screen: Settled, dy: int = 0) -> list[Line]:
         """Lines of a settled screen. ``dy`` is by how much it was scrolled since the settled screen before it."""
@@ -104,6 +97,18 @@ class Reader:
         lines = sorted(kept + [line for line in fresh if self._kept(line)], key=lambda line: (line.box[1], line.box[0], line.text))
         self._pages.append(_Page(screen.luma, screen.hidden, lines))
         return lines
+
+    def look(self, image: np.ndarray, line: Line) -> style.Look:
+        """:func:`style.look`, measured once for a line that stays as it is, to the pixel."""
+        key = (line.box, hashlib.blake2b(line.text.encode() + _cut(image, line.box).tobytes(), digest_size=16).digest())
+        found = self._looks.get(key)
+        if found is None:
+            found = self._looks[key] = style.look(image, line)
+            if len(self._looks) > LOOKS:
+                self._looks.popitem(last=False)
+        else:
+            self._looks.move_to_end(key)
+        return found
 
     def _kept(self, line: Line) -> bool:
         return bool(line.text.strip()) and line.reading.confidence >= self.min_confidence

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from processors.extract.job import extract_job
+from processors.extract.decode import Part
+from processors.extract.job import Planned, assemble_job, bundled, craft_version, part_job, plan_job, unbundled
 from processors.extract.settings import ExtractSettings
 from processors.pricing import priced
 from schemas.names import ObjectRef
@@ -20,7 +21,7 @@ from schemas.records import FeaturesExtracted, Record, VideoSubmitted
 from streams.contract import Context, Effect, Stage
 from streams.cpu import CpuPool
 from streams.failures import Refused, Rejected
-from streams.objects import ObjectDamaged
+from streams.objects import ObjectDamaged, claim, claimed
 from streams.topics import ARTIFACT_REJECTED, FEATURES_EXTRACTED, REQUEST_PROGRESSED, USAGE_RECORDED, VIDEO_SUBMITTED
 
 
@@ -30,7 +31,7 @@ class ExtractStageSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     processes: int = 1
-    """Recordings at once; each has a process of its own, which a crash or the time limit ends."""
+    """Recordings at once. Each is read in processes of its own, ``craft.workers`` of them where it is long; a crash or the time limit ends them."""
     time_limit_s: float = 1800
     craft: ExtractSettings = Field(default_factory=ExtractSettings)
 
@@ -44,18 +45,22 @@ class Extractor:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        async with CpuPool(self.settings.processes) as self._cpu:
+        async with CpuPool(self.settings.processes * self.settings.craft.workers) as self._cpu:
             yield
 
     async def extract(self, record: VideoSubmitted, context: Context) -> Sequence[Record]:
         assert self._cpu is not None
         ref = context.own(record.media_uri)
         with tempfile.TemporaryDirectory(prefix="millrace-extract-") as folder:
-            video, out = Path(folder, "video"), Path(folder, "features.json")
+            work = Path(folder)
+            video, out = work / "video", work / "features.json"
             await asyncio.to_thread(self._fetch, context, ref, record.media_size, video)
-            answer = await self._cpu.run(extract_job, video, out, self.settings.craft, progress=context.progress)
-            if "rejected" in answer:
-                raise Rejected(*answer["rejected"])
+            planned: Planned = await self._cpu.run(plan_job, video, self.settings.craft, progress=context.progress)
+            if planned.rejected is not None or planned.facts is None:
+                raise Rejected(*(planned.rejected or ("not_a_video", "nothing in it can be read")))
+            await self._read(video, planned, work, ref, context)
+            numbers = [p.number for p in planned.parts]
+            answer = await self._cpu.run(assemble_job, planned.facts, numbers, work, out)
             features, pictures = await asyncio.to_thread(_results, out)
         frames = {name: await context.put(picture) for name, picture in pictures.items()}
         features_uri, frames_uri = await asyncio.gather(context.put(features), context.put(json.dumps(frames, sort_keys=True).encode()))
@@ -70,6 +75,44 @@ class Extractor:
                 **answer["facts"],
             )
         ]
+
+    async def _read(self, video: Path, planned: Planned, work: Path, ref: ObjectRef, context: Context) -> None:
+        """Every part into ``work``, several at a time. Finished parts of a long recording are kept: a later delivery reads only the others."""
+        assert self._cpu is not None
+        alone = len(planned.parts) == 1
+        done = [0.0] * len(planned.parts)
+        length = max(planned.facts.duration_s if planned.facts else 0.0, 0.001)
+        settings = self.settings.craft
+        known = hashlib.sha256(settings.model_dump_json(exclude={"workers"}).encode()).hexdigest()[:16]
+
+        async def read(part: Part) -> None:
+            begin = part.first_frame / planned.facts.fps if planned.facts and planned.facts.fps else 0.0
+            key = f"parts/{ref.tenant}/{ref.sha256}/{craft_version()}-{known}/{part.number}"
+
+            def report(t: float, what: str) -> None:
+                done[part.number] = t - begin
+                context.progress(min(0.98, sum(done) / length), what)
+
+            kept = None if alone else await asyncio.to_thread(claimed, context.objects, key)
+            if kept is not None:
+                await asyncio.to_thread(unbundled, await context.get(kept.decode()), work)
+                return
+            assert self._cpu is not None
+            threads = settings.workers if alone else 1
+            refused = await self._cpu.run(part_job, video, part, planned.template, settings, work, threads, progress=report)
+            if refused is not None:
+                raise Rejected(*refused)
+            if not alone:
+                uri = await context.put(await asyncio.to_thread(bundled, work, part.number))
+                await asyncio.to_thread(claim, context.objects, key, uri.encode())
+
+        tasks = [asyncio.create_task(read(p)) for p in planned.parts]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _fetch(self, context: Context, ref: ObjectRef, size: int, video: Path) -> None:
         """The recording as a file. A size other than announced means that the record and the object do not belong together."""

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from processors.extract.geometry import Box
-from processors.extract.reading import Line
+from processors.extract.line import Line
+from processors.extract.pixels import peak
 
 X_HEIGHT, CAPITAL, DESCENT, ASCENT = 0.52, 0.72, 0.21, 0.92
 FLAT = set("acemnorsuvwxz+-~=<>•·:;,.…_–—")
@@ -36,10 +37,11 @@ class Look:
 def look(image: np.ndarray, line: Line) -> Look:
     """Measure one line in the screen's picture (BGR)."""
     x, y, w, h = line.box
-    part = image[y : y + h, x : x + w].astype(np.int16)
+    part = np.ascontiguousarray(image[y : y + h, x : x + w])
     background = ground(part)
-    distance = np.abs(part - np.array(background, np.int16)).max(axis=2)
-    top = float(np.percentile(distance, 99.5)) if distance.size else 0.0
+    distance = peak(cv2.absdiff(part, np.broadcast_to(np.array(background, np.uint8), part.shape).copy())) if part.size else part[..., 0]
+    counts = np.bincount(distance.ravel(), minlength=256)
+    top = float(np.searchsorted(counts.cumsum(), 0.995 * distance.size)) if distance.size else 0.0  # all but the strongest two hundredth
     mask = distance > max(12.0, 0.4 * top)
     mask = _letters(mask)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -57,7 +59,7 @@ def look(image: np.ndarray, line: Line) -> Look:
 
 def ground(part: np.ndarray) -> tuple[int, int, int]:
     """The colour most pixels have, BGR."""
-    flat = part.reshape(-1, 3)
+    flat = part.reshape(-1, 3).astype(np.int32)
     if not len(flat):
         return 255, 255, 255
     keys = (flat[:, 0] >> 3 << 10) | (flat[:, 1] >> 3 << 5) | (flat[:, 2] >> 3)
@@ -144,6 +146,8 @@ def coloured_runs(image: np.ndarray, line: Line, look: Look) -> list[tuple[str, 
         distance = np.abs(part - ground_colour).max(axis=2)
         strong = distance >= 0.7 * distance.max()
         columns = np.flatnonzero((distance > 0.4 * distance.max()).any(axis=0))
+        if not columns.size:  # nothing but ground: a blank that was read as a letter
+            continue
         colour = _colour(np.median(part[strong], axis=0))
         box = (x0 + int(columns[0]), look.ink[1], int(columns[-1] - columns[0]) + 1, look.ink[3])
         last = out[-1] if out else None

@@ -148,9 +148,11 @@ class Watcher:
 
 def _steady(frames: Iterable[Frame]) -> Iterator[Frame]:
     """Leave out the first frames after a codec started afresh, where it does so rarely: its picture pulses there."""
-    last_key, leave_out = 0, 0
+    last_key, leave_out = -1, 0
     held: Frame | None = None
     for frame in frames:
+        if last_key < 0:
+            last_key = frame.index
         if frame.key:
             if frame.index - last_key >= RARE:
                 leave_out = PULSE_FRAMES

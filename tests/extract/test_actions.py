@@ -5,7 +5,7 @@ from __future__ import annotations
 from processors.extract.actions import Screen, dots, infer
 from processors.extract.change import Change
 from processors.extract.geometry import Box
-from processors.extract.reading import Line
+from processors.extract.line import Line
 from processors.extract.recognise import Glyph, Reading
 from processors.extract.watch import Moment, Watch
 

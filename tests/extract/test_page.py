@@ -8,8 +8,11 @@ import numpy as np
 from processors.extract import elements, regions, style, tables
 from processors.extract.geometry import Box, iou
 from processors.extract.identity import _label
-from processors.extract.reading import Line, _rectangles, merged
+from processors.extract.line import Line
+from processors.extract.page import Page
+from processors.extract.reading import _rectangles, merged
 from processors.extract.recognise import Glyph, Reading, spaced
+from processors.extract.rules import by_rules
 
 
 def written(image: np.ndarray, text: str, x: int, y: int, colour: tuple[int, int, int] = (30, 30, 30)) -> elements.Text:
@@ -129,7 +132,7 @@ def test_side_menu_has_links_under_one_another_and_names_of_groups_are_none() ->
     light = (235, 235, 235)
     entries = [written(image, name, 30, 100 + 40 * n, light) for n, name in enumerate(("Users", "Orders", "Reports"))]
     group = written(image, "ADMIN", 30, 62, light)
-    found = elements.find(image, [group, *entries], regions.regions(image))
+    found = by_rules(Page(image, [group, *entries], regions.regions(image)))
     links = [e for e in found if e.kind == "link"]
     assert [e.text for e in links] == ["Users", "Orders", "Reports"]
     assert all(e.box[2] >= 195 and 36 <= e.box[3] <= 44 for e in links)
