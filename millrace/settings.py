@@ -14,11 +14,16 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from processors.extract.stage import ExtractStageSettings
+from processors.generate.model.settings import ModelSettings
 from processors.generate.stage import GenerateSettings
+from processors.plan.stage import PlanSettings
 from processors.toolchain.settings import ToolchainSettings
 from processors.validate.stage import ValidateSettings
+from sinks.archive.writer import ArchiveSettings
 from sinks.clickhouse.http import ClickHouseSettings
 from sinks.objects import ObjectsSettings
+from streams.admission import Limits
+from streams.quota import QuotaSettings, read_tiers
 from streams.settings import StreamSettings
 
 PREFIX = "MILLRACE_"
@@ -58,11 +63,47 @@ class Variables(BaseModel):
     extract_threads: int = Field(2, ge=1, description="threads that read text, a recording")
     generate_concurrency: int = Field(2, ge=1, description="projects built at once in a worker")
     validate_concurrency: int = Field(2, ge=1, description="projects validated at once in a worker")
+    tiers: Path | None = Field(None, description="YAML that says which tenant may use how much a day, as streams/quota.py says")
+    default_tier: str | None = Field(
+        None, description="the tier of tenants that no file names: FREE, PRO, ENTERPRISE (the default), or one of the file's"
+    )
+    quota_counts: str | None = Field(
+        None, pattern="^(paid|all)$", description="requests that count: paid (those that call a provider) or all generated ones"
+    )
+    cache: bool = Field(True, description="give again what the same tenant asked for before and what was validated")
+    model_url: str | None = Field(
+        None, description="a language model: the base of an OpenAI-compatible API, https://HOST/v1; unset: none is asked"
+    )
+    model: str | None = Field(None, description="which model is asked there")
+    model_api_key: SecretStr | None = Field(None, description="where the API asks for one")
+    model_provider: str = Field("", description="what usage and prices call the provider; else from the address")
+    model_prices: Path | None = Field(None, description="YAML with prices of models, as processors/model_prices.yaml says")
+    model_structured: str = Field(
+        "json_schema",
+        pattern="^(json_schema|json_object|none)$",
+        description="how the API is told to answer in JSON: json_schema, json_object, none",
+    )
+    model_files: bool = Field(False, description="let the model write source files, too, not only a spec")
+    model_recordings: bool = Field(False, description="let the model make applications of recordings, instead of reconstructing them")
+    model_temperature: float = Field(0.0, ge=0, le=2, description="above 0 nothing a model says is cached")
+    model_max_output: int = Field(8_000, ge=100, description="tokens of an answer")
+    model_context: int = Field(16_000, ge=500, description="tokens of a prompt and of what is seen in a recording; the rest is left out")
+    model_first_token_s: float = Field(30.0, gt=0, description="until a model must begin to answer")
+    model_total_s: float = Field(120.0, gt=0, description="until it must have answered")
     browser_per_tenant: bool = Field(False, description="validate: give each tenant a browser of its own")
     metrics_host: str = Field("127.0.0.1", description="where metrics_port listens; 0.0.0.0 in a container")
     metrics_port: int | None = Field(
         None, ge=0, le=65535, description="where a worker answers Prometheus; 0 picks a free port; unset: nowhere"
     )
+    admission_in_flight: int = Field(100, ge=1, description="generate: requests at work at once in a worker, at most")
+    admission_queued: int = Field(1000, ge=0, description="generate: requests that may wait in a priority class; 0: any number")
+    admission_wait_s: float = Field(30.0, ge=0, description="generate: how long critical and high requests may wait; 0: for ever")
+    otlp_url: str | None = Field(None, description="an OpenTelemetry collector, http[s]://HOST:4318; unset: nothing is traced")
+    trace_sample: float = Field(1.0, ge=0, le=1, description="the share of requests that are traced")
+    scale: str | None = Field(None, description="worker processes of the embedded stack, STAGE=MIN:MAX[,STAGE=MIN:MAX...]")
+    stop_deadline_s: float = Field(5.0, gt=0, description="how long work in flight may go on after SIGTERM")
+    archive_linger_s: float = Field(30.0, gt=0, description="archive: how long records collect before they are written as files")
+    code_version: str | None = Field(None, description="what recorded outputs and dead letters say did it; else the release's version")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
     worker_name: str | None = Field(None, description="what a worker calls itself in metrics; else made from host and process")
 
@@ -75,7 +116,9 @@ class Settings(BaseModel):
     streams: StreamSettings
     clickhouse: ClickHouseSettings
     objects: ObjectsSettings
+    archive: ArchiveSettings
     extract: ExtractStageSettings
+    plan: PlanSettings
     generate: GenerateSettings
     validating: ValidateSettings
     toolchain: ToolchainSettings
@@ -87,7 +130,7 @@ def read_variables(environment: Mapping[str, str] | None = None) -> Variables:
     environment = os.environ if environment is None else environment
     given = {k.removeprefix(PREFIX).lower(): v for k, v in environment.items() if k.startswith(PREFIX)}
     try:
-        return Variables.model_validate({k: v for k, v in given.items() if v != ""})
+        variables = Variables.model_validate({k: v for k, v in given.items() if v != ""})
     except ValidationError as error:
         known = ", ".join(PREFIX + name.upper() for name in Variables.model_fields)
         lines = [
@@ -95,6 +138,8 @@ def read_variables(environment: Mapping[str, str] | None = None) -> Variables:
             for e in error.errors()
         ]
         raise BadSettings("\n".join(lines)) from error
+    _model(variables)  # what is wrong with it is said before anything is started
+    return variables
 
 
 def data_folder(given: Path | None, variables: Variables) -> Path:
@@ -135,12 +180,22 @@ def connect(data: Path | None = None, variables: Variables | None = None) -> Set
     return assemble(variables, addresses, embedded=True)
 
 
+def _quota(variables: Variables) -> QuotaSettings:
+    try:
+        read = read_tiers(variables.tiers) if variables.tiers else QuotaSettings()
+        said = {"default": variables.default_tier, "counts": variables.quota_counts}
+        return QuotaSettings.model_validate(read.model_dump() | {name: value for name, value in said.items() if value is not None})
+    except ValueError as error:
+        raise BadSettings(f"{PREFIX}TIERS, {PREFIX}DEFAULT_TIER: {error}") from error
+
+
 def assemble(variables: Variables, addresses: Mapping[str, str | None], *, embedded: bool) -> Settings:
     """Every layer's settings from variables and addresses. Raises :class:`BadSettings` with all that is wrong."""
     toolchain = ToolchainSettings(chromium=str(variables.chromium) if variables.chromium else None)
     toolchain = toolchain.model_copy(
         update={"browser_per_tenant": variables.browser_per_tenant} | ({"folder": variables.toolchain} if variables.toolchain else {})
     )
+    model = _model(variables)
     try:
         return Settings(
             streams=StreamSettings(
@@ -151,6 +206,14 @@ def assemble(variables: Variables, addresses: Mapping[str, str | None], *, embed
                 group_protocol=variables.group_protocol,
                 replication_factor=variables.replication_factor,
                 partitions=variables.partitions,
+                stop_deadline_s=variables.stop_deadline_s,
+                **({} if variables.code_version is None else {"code_version": variables.code_version}),
+                admission=Limits(
+                    in_flight=variables.admission_in_flight, queued=variables.admission_queued, wait_s=variables.admission_wait_s
+                ),
+                quota=_quota(variables),
+                otlp_url=variables.otlp_url,
+                trace_sample=variables.trace_sample,
             ),
             clickhouse=ClickHouseSettings(
                 url=addresses["clickhouse_url"] or "",
@@ -164,11 +227,27 @@ def assemble(variables: Variables, addresses: Mapping[str, str | None], *, embed
                 access_key=variables.objects_access_key,
                 secret_key=variables.objects_secret_key,
             ),
+            archive=ArchiveSettings(linger_s=variables.archive_linger_s),
             extract=ExtractStageSettings(processes=variables.extract_processes, craft={"workers": variables.extract_threads}),
-            generate=GenerateSettings(concurrency=variables.generate_concurrency),
-            validating=ValidateSettings(concurrency=variables.validate_concurrency),
+            plan=PlanSettings(model=model is not None, recordings=model is not None and variables.model_recordings),
+            generate=GenerateSettings(concurrency=variables.generate_concurrency, cache=variables.cache, model=model),
+            validating=ValidateSettings(concurrency=variables.validate_concurrency, reuse=variables.cache),
             toolchain=toolchain,
             variables=variables,
         )
     except ValidationError as error:
         raise BadSettings("\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from error
+
+
+def _model(variables: Variables) -> ModelSettings | None:
+    """The language model, where one is configured. Raises :class:`BadSettings`."""
+    if variables.model_url is None and variables.model is None:
+        return None
+    if variables.model_url is None or variables.model is None:
+        raise BadSettings("a language model is named in part: set MILLRACE_MODEL_URL and MILLRACE_MODEL, or neither of them")
+    named = ("provider", "structured", "files", "temperature", "max_output", "context", "first_token_s", "total_s")
+    given = {name: getattr(variables, f"model_{name}") for name in named}
+    try:
+        return ModelSettings(url=variables.model_url, model=variables.model, api_key=variables.model_api_key or SecretStr(""), **given)
+    except ValidationError as error:
+        raise BadSettings("\n".join(f"MILLRACE_MODEL_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())) from error

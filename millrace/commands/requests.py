@@ -106,7 +106,8 @@ def _submit(
                     }
                 )
             except (RefusedAtDoor, Refused) as refusal:
-                answers.append({"id": None, "state": "rejected", "reason": refusal.reason, "message": str(refusal)})
+                again = {"retry_after_s": s} if (s := getattr(refusal, "retry_after_s", 0)) else {}
+                answers.append({"id": None, "state": "rejected", "reason": refusal.reason, "message": str(refusal), **again})
         door.flush()
         complete = True
         waiting = [a["id"] for a in answers if a["id"]]
@@ -153,12 +154,13 @@ def _tell(answers: list[dict[str, Any]], json: bool, c: Connected, *, waited: bo
         print_json(answers[0] if len(answers) == 1 else answers)
         return
     for answer in answers:
+        again = f"; try again in {answer['retry_after_s']} s" if answer.get("retry_after_s") else ""
         if answer["id"] is None:
-            err.print(Text("refused ", style="bold red") + Text(f"({answer['reason']}): {plain(answer['message'])}"))
+            err.print(Text("refused ", style="bold red") + Text(f"({answer['reason']}): {plain(answer['message'])}{again}"))
             continue
         line = Text(answer["id"] + "  ") + state_text(answer["state"])
         if answer["reason"]:
-            line.append(f"  {answer['reason']}: {plain(answer['message'])}")
+            line.append(f"  {answer['reason']}: {plain(answer['message'])}{again}")
         elif answer["state"] == "validated":
             line.append(f"  version {answer['version']} of {answer['project']}, {money(answer['cost_usd'])}")
         out.print(line)
@@ -194,6 +196,7 @@ def status(
             "version",
             "errors",
             "warnings",
+            "retry_after_s",
             "report_uri",
         ):
             if row.get(name) not in (None, "", 0, "0"):

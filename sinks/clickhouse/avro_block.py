@@ -24,6 +24,7 @@ class BadSchema(ValueError):
     """A writer's schema that is no Avro record."""
 
 
+@lru_cache(maxsize=1 << 14)  # lengths and times repeat within a batch
 def varint(number: int) -> bytes:
     """Avro's long: zigzag, seven bits a byte, the lowest first."""
     number = (number << 1) ^ (number >> 63)

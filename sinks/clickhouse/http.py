@@ -15,8 +15,14 @@ from streams.failures import Transient
 # Codes of ClickHouse's ErrorCodes.cpp that speak of the moment, not of the statement or its data.
 _OF_THE_MOMENT = frozenset({
     3,    # UNEXPECTED_END_OF_FILE, as a broken connection shows
+    74,   # CANNOT_READ_FROM_FILE_DESCRIPTOR
+    75,   # CANNOT_WRITE_TO_FILE_DESCRIPTOR: a disk that fills up in the middle of an insert; an INSERT of no rows would still do
+    76,   # CANNOT_OPEN_FILE
+    77,   # CANNOT_CLOSE_FILE
+    88,   # CANNOT_TRUNCATE_FILE
     159,  # TIMEOUT_EXCEEDED
     160,  # TOO_SLOW
+    173,  # CANNOT_ALLOCATE_MEMORY
     202,  # TOO_MANY_SIMULTANEOUS_QUERIES
     203,  # NO_FREE_CONNECTION
     209,  # SOCKET_TIMEOUT
@@ -33,6 +39,7 @@ _OF_THE_MOMENT = frozenset({
     425,  # SYSTEM_ERROR
     439,  # CANNOT_SCHEDULE_TASK
     473,  # DEADLOCK_AVOIDED
+    499,  # S3_ERROR, where its disks lie there
     745,  # SERVER_OVERLOADED
     999,  # KEEPER_EXCEPTION
 })  # fmt: skip

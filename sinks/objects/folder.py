@@ -17,6 +17,7 @@ Invariants:
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -27,12 +28,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sinks.objects.keys import BadKey, check_key, check_prefix
+from sinks.objects.keys import BadKey, StoreUnreachable, check_key, check_prefix
 from streams.objects import ObjectMissing, Stored
 
 _SHARDS = "0123456789abcdef"
 _LOCKS = 4096
 _STALE_S = 24 * 3600
+_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
 
 class FolderStore:
@@ -53,14 +55,16 @@ class FolderStore:
     # -- the port ------------------------------------------------------------------------------------------------------
 
     def get(self, key: str) -> Stored:
-        body = self._read(self._path(key))
+        path = self._path(key)
+        with _well(key):
+            body = self._read(path)
         if body is None:
             raise ObjectMissing(key)
         return Stored(body, _etag(body))
 
     def put(self, key: str, body: bytes) -> str:
         path = self._path(key)
-        with self._written(body) as temporary, self._lock(key):
+        with _well(key), self._written(body) as temporary, self._lock(key):
             self._rename(temporary, path)
         return _etag(body)
 
@@ -69,7 +73,7 @@ class FolderStore:
         if path.is_file():  # the cheap answer to most redeliveries; the link below is what decides
             self._sync(path.parent)
             return False
-        with self._written(body) as temporary:
+        with _well(key), self._written(body) as temporary:
             self._make_folder(path.parent)
             try:
                 os.link(temporary, path)
@@ -84,7 +88,7 @@ class FolderStore:
 
     def replace(self, key: str, body: bytes, etag: str) -> bool:
         path = self._path(key)
-        with self._written(body) as temporary, self._lock(key):
+        with _well(key), self._written(body) as temporary, self._lock(key):
             there = self._read(path)
             if there is None or _etag(there) != etag:
                 return False
@@ -93,7 +97,7 @@ class FolderStore:
 
     def delete(self, key: str) -> None:
         path = self._path(key)
-        with self._lock(key):
+        with _well(key), self._lock(key):
             try:
                 path.unlink()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -109,7 +113,7 @@ class FolderStore:
 
     def put_file(self, key: str, path: Path) -> None:
         target = self._path(key)
-        with self._temporary() as temporary:
+        with _well(key), self._temporary() as temporary:
             shutil.copyfile(path, temporary)
             self._sync(temporary)
             with self._lock(key):
@@ -225,6 +229,17 @@ class FolderStore:
                 with suppress(FileNotFoundError):
                     if path.stat().st_mtime < oldest:
                         path.unlink()
+
+
+@contextmanager
+def _well(key: str) -> Iterator[None]:
+    """Tell a disk that is full or broken from what is wrong with a key or a body."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _TROUBLE:
+            raise StoreUnreachable(f"{key!r}: {error.strerror}") from error
+        raise
 
 
 def _etag(body: bytes) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from streams.failures import Unavailable
+
 _SEGMENT = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]{1,200}"
 _KEY = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*\Z")
 _PREFIX = re.compile(rf"(?:{_SEGMENT}(?:/{_SEGMENT})*/?)?\Z")
@@ -11,8 +13,10 @@ LONGEST = 900
 """Characters a key may have; S3 allows 1,024 bytes and the store's own prefix is among them."""
 
 
-class StoreUnreachable(ConnectionError):
-    """The store did not answer, or answered with a failure of its own, also after retries. Trying later may help."""
+class StoreUnreachable(Unavailable, ConnectionError):
+    """The store did not answer, answered with a failure of its own, also after retries, or has no room. Trying later may help."""
+
+    reason = "store_unavailable"
 
 
 class BadKey(ValueError):

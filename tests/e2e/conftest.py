@@ -44,6 +44,12 @@ class Stack:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     data = tmp_path_factory.mktemp("stack")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MILLRACE_ARCHIVE_LINGER_S", "1")  # tests do not wait for large files
+        yield from _running(data)
+
+
+def _running(data: Path) -> Iterator[Stack]:
     with running_stack(data) as ready:
         yield Stack(data, ready, Connected(connect(data)))
 

@@ -141,7 +141,36 @@ def test_dead_letters_can_be_listed_shown_replayed_and_dropped(stack, eventually
     [dropped] = stack.json("dead-letters", "drop", letter)
     assert dropped["dropped"]
     eventually(lambda: letter not in [r["event_id"] for r in stack.json("dead-letters", "list")], "the letter to be put away")
-    assert stack.cli("dead-letters", "drop").returncode == 2
+    for verb in ("drop", "replay"):
+        assert stack.cli("dead-letters", verb).returncode == 2
+        assert stack.cli("dead-letters", verb, letter, "--stage", "plan").returncode == 2
+        assert stack.cli("dead-letters", verb, "--since", "yesterday").returncode == 2
+
+
+def test_replays_that_cannot_be(stack):
+    unknown = str(ids.new_id())
+    for arguments, says in (
+        ((), "say which"),
+        (("--tenant", "a/b"), "tenant"),
+        (("--topic", "usage.recorded"), "archive restore"),
+        (("--topic", "nonsense"), "no topic"),
+        (("--stage", "sink"), "no stage"),
+        (("--topic", "prompt.submitted", "--offsets", "0:9-3"), "ends before it begins"),
+        (("--topic", "prompt.submitted", "--offsets", "99:0-3"), "not 99"),
+        (("--topic", "prompt.submitted", "--offsets", "0:900000-900001"), "not written yet"),
+        (("--since", "2026-11-21", "--until", "2026-11-20"), "ends before it begins"),
+        (("--tenant", "a", "--mode", "again"), "mode"),
+        (("--tenant", "a", "--effects", "off"), "isolated"),
+        (("--tenant", "a", "--effects", "recorded", "--mode", "regenerate"), "recorded"),
+        (("--tenant", "a", "--mode", "regenerate", "--budget", "lots"), "--budget"),
+        (("--tenant", "a", "--code-version", "1"), "not recorded"),
+        (("--tenant", "a", "--of-run", unknown), "never opened"),
+    ):
+        done = stack.cli("replay", "start", *arguments)
+        assert done.returncode == 2 and says in done.stderr, (arguments, done.stderr)
+    for verb in ("show", "pause", "resume", "cancel", "compare"):
+        done = stack.cli("replay", verb, unknown)
+        assert done.returncode == 2 and "no replay" in done.stderr
 
 
 def test_a_replayed_dead_letter_is_a_run_of_its_own(stack, eventually):

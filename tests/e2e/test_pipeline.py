@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
@@ -77,16 +78,51 @@ def test_the_same_idempotency_key_is_the_same_request(stack):
 def test_a_replay_reuses_what_was_recorded_and_bills_nothing(stack, eventually):
     done = stack.json("submit", "prompt", "an app with songs (title, artist)", "--wait", "--tenant", "again")
     before = stack.sql(f"SELECT count() AS n, sum(cost_usd) AS usd FROM usage WHERE request_id = toUUID('{done['id']}')")
-    dry = stack.json("replay", "--tenant", "again", "--dry-run")
-    assert dry["requests"] == 1 and dry["run"] is None
-    run = stack.json("replay", "--tenant", "again")["run"]
+    dry = stack.json("replay", "start", "--tenant", "again", "--dry-run")
+    assert dry["requests"] == 1 and dry["run"] is None and dry["estimated_usd"] == "0" and dry["not_recorded"] == 0
+    run = stack.json("replay", "start", "--tenant", "again")["run"]
     replayed = eventually(
         lambda: stack.sql(f"SELECT state, artifact_digest FROM verdicts WHERE run = '{run}'"), "a verdict in the replay's run"
     )
     assert replayed == [{"state": "validated", "artifact_digest": done["artifact_digest"]}]
     assert stack.sql(f"SELECT count() AS n, sum(cost_usd) AS usd FROM usage WHERE request_id = toUUID('{done['id']}')") == before
-    refused = stack.cli("replay", "--tenant", "again", "--mode", "regenerate")
+    refused = stack.cli("replay", "start", "--tenant", "again", "--mode", "regenerate")
     assert refused.returncode == 2 and "--budget" in refused.stderr
+    eventually(lambda: stack.json("replay", "compare", run, expect=0)["same"] == 1, "the comparison")
+    shown = stack.json("replay", "show", run)
+    assert (shown["state"], shown["fed"], shown["ended"]) == ("done", 1, 1)
+
+
+def test_an_isolated_replay_brings_its_own_workers_and_leaves_nothing_behind(stack, eventually):
+    done = stack.json("submit", "prompt", "an app with trains (name, line)", "--wait", "--tenant", "aside")
+    before = stack.sql("SELECT count() AS n, sum(cost_usd) AS usd FROM usage WHERE tenant = 'aside'")
+    ended = stack.json("replay", "start", done["id"], "--isolated")
+    assert ended["state"] == "done" and ended["fed"] == ended["ended"] == 1 and ended["isolated"]
+    assert stack.json("replay", "compare", ended["run"])["same"] == 1
+    assert stack.sql("SELECT count() AS n, sum(cost_usd) AS usd FROM usage WHERE tenant = 'aside'") == before
+    assert stack.sql("SELECT run FROM requests WHERE tenant = 'aside'") == [{"run": ""}]
+    assert [r["state"] for r in stack.json("replay", "list") if r["run"] == ended["run"]] == ["done"]
+    assert stack.cli("replay", "pause", ended["run"]).returncode == 2
+    topics = AdminClient({"bootstrap.servers": stack.ready["bootstrap_servers"]}).list_topics(timeout=10).topics
+    assert not [name for name in topics if name.startswith("replay-")]
+
+
+def test_the_archive_holds_what_was_submitted_and_gives_it_back(stack, eventually):
+    done = stack.json("submit", "prompt", "an app with shelves (name, width)", "--tenant", "kept")
+
+    def archived() -> bool:
+        dry = stack.cli("archive", "restore", "--topic", "prompt.submitted", "--into", "copy", "--dry-run", "--json")
+        return dry.returncode == 0 and json.loads(dry.stdout)["records"] >= 1
+
+    eventually(archived, "a file in the archive")
+    verified = stack.json("archive", "verify", "--topic", "prompt.submitted")
+    assert verified["files"] >= 1 and not verified["damaged"] and not verified["gaps"]
+    assert stack.cli("archive", "restore", "--topic", "prompt.submitted", "--into", "copy").returncode == 2
+    restored = stack.json("archive", "restore", "--topic", "prompt.submitted", "--into", "copy", "--create")
+    topics = AdminClient({"bootstrap.servers": stack.ready["bootstrap_servers"]}).list_topics(timeout=10).topics
+    assert restored["records"] >= 1 and "copy" in topics
+    assert stack.cli("archive", "restore", "--topic", "no.such", "--into", "copy").returncode == 1
+    assert done["state"] == "accepted"
 
 
 def test_workers_killed_in_the_middle_lose_nothing_and_double_nothing(stack):

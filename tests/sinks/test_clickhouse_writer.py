@@ -306,6 +306,15 @@ def test_troubles_of_the_moment_are_waited_out(house: ClickHouse, front: tuple[s
     assert house.rows("SELECT count() AS n FROM usage") == [{"n": "1"}]
 
 
+def test_a_disk_that_fills_up_in_the_middle_is_no_records_fault(house: ClickHouse, front: tuple[str, type[_Front]]) -> None:
+    """It would look like one: on a full disk an INSERT of no rows succeeds while each record's own fails."""
+    url, handler = front
+    pauses: list[float] = []
+    handler.troubles[:] = ["Code: 75. DB::ErrnoException: Cannot write to file: , errno: 28, strerror: No space left on device"]
+    assert through(url, pauses).write("usage.recorded", [raw(usage(request())) for _ in range(3)]) == []
+    assert pauses == [0.2]
+
+
 def test_troubles_that_stay_are_raised(house: ClickHouse, front: tuple[str, type[_Front]]) -> None:
     url, handler = front
     pauses: list[float] = []

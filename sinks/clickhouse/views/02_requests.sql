@@ -72,12 +72,13 @@ LEFT JOIN (
 LEFT JOIN (
   SELECT request_id, tenant, count() AS steps
   FROM (
-    SELECT request_id, tenant FROM features
+    SELECT request_id, tenant, run FROM features
     UNION ALL
-    SELECT request_id, tenant FROM artifacts
+    SELECT request_id, tenant, run FROM artifacts
     UNION ALL
-    SELECT request_id, tenant FROM progress
+    SELECT request_id, tenant, run FROM progress
   )
+  WHERE run NOT IN (SELECT run FROM isolated_runs)
   GROUP BY request_id, tenant
 ) AS step ON step.request_id = submitted.request_id AND step.tenant = submitted.tenant
 COMMENT 'One row a request. cost_usd is NULL where a price is not known (unpriced events); it has all its usage when usage_events_of_run = usage_events_expected';
