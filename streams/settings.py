@@ -23,7 +23,9 @@ class StreamSettings(BaseModel):
     )
     group_prefix: str = Field("millrace", description="Consumer groups are called PREFIX.STAGE")
     group_protocol: str = Field(
-        "consumer", pattern="^(consumer|classic)$", description="'consumer' is KIP-848; 'classic' uses cooperative rebalancing"
+        "consumer",
+        pattern="^(consumer|classic)$",
+        description="'consumer' is KIP-848 where the broker offers it; 'classic', and where it does not, is cooperative rebalancing",
     )
     replication_factor: int = Field(1, ge=1, description="Of the topics that are created on start")
     partitions: int = Field(4, ge=1, description="Of each request topic that is created on start")

@@ -170,7 +170,7 @@ class Source(Generic[R]):
         self._room = threading.Event()
         self.client_id = f"millrace-{secrets.token_hex(6)}"
         """By which the broker's list of members shows this one. (``Consumer.memberid`` may block for ever.)"""
-        self._consumer = Consumer(_consumer_config(settings, group) | {"client.id": self.client_id, "on_commit": self._committed})
+        self._consumer = self._joined(settings.group_protocol)
         self._thread = threading.Thread(target=self._run, name=f"poll-{group}", daemon=True)
 
     # ---- the event loop's side -------------------------------------------------------------------------------------------
@@ -325,6 +325,16 @@ class Source(Generic[R]):
                 self._failed = self._failed or error
             self._loop.call_soon_threadsafe(self._finish)
 
+    def _joined(self, protocol: str) -> Consumer:
+        return Consumer(_consumer_config(self.settings, self.group, protocol) | {"client.id": self.client_id, "on_commit": self._committed})
+
+    def _fall_back(self) -> None:
+        """The broker offers no groups of KIP-848: join as a member of a classic one, which is what every member of it then is."""
+        log.warning("the broker offers no KIP-848 groups: going on with the classic protocol, cooperatively", group=self.group)
+        self._consumer.close()  # it never had a partition
+        self._consumer = self._joined("classic")
+        self._subscribe()
+
     def _subscribe(self) -> None:
         self._consumer.subscribe(self.topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost_partitions)
 
@@ -449,7 +459,13 @@ class Source(Generic[R]):
     def _trouble(self, message: Message, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._range_lost(message.topic(), message.partition())
-        elif error.fatal() or error.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED):
+        elif error.code() == KafkaError._FATAL and _without_kip_848(error) and not self._assigned:
+            self._fall_back()
+        elif (
+            error.fatal()
+            or error.code() == KafkaError._FATAL
+            or error.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
+        ):
             raise KafkaException(error)
         else:
             log.warning("kafka", group=self.group, error=error.str(), retriable=error.retriable())
@@ -574,11 +590,16 @@ def patiently(call: Callable[[], T], seconds: float = 30) -> T:
             time.sleep(0.1)
 
 
-def _consumer_config(settings: StreamSettings, group: str) -> dict[str, Any]:
+def _without_kip_848(error: KafkaError) -> bool:
+    """Whether this is the end of a client whose broker does not know KIP-848. librdkafka tells what was fatal in words only."""
+    return "not supported: ConsumerGroupHeartbeat" in error.str()
+
+
+def _consumer_config(settings: StreamSettings, group: str, protocol: str) -> dict[str, Any]:
     config: dict[str, Any] = {
         "bootstrap.servers": settings.bootstrap_servers,
         "group.id": group,
-        "group.protocol": settings.group_protocol,
+        "group.protocol": protocol,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "error",
@@ -588,6 +609,6 @@ def _consumer_config(settings: StreamSettings, group: str) -> dict[str, Any]:
         "max.poll.interval.ms": int(settings.max_poll_interval_s * 1000),
         "log_level": 0,
     }
-    if settings.group_protocol == "classic":
+    if protocol == "classic":
         config |= {"partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": int(CLASSIC_SESSION_S * 1000)}
     return config

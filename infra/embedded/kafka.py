@@ -10,6 +10,7 @@ import base64
 import subprocess
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -101,6 +102,8 @@ class KafkaSettings(BaseModel):
     """For clients; None: a free one is chosen."""
     controller_port: int | None = None
     """For the broker's own quorum of one; None: a free one is chosen."""
+    properties: Mapping[str, str] = {}
+    """Server properties over those of this module."""
 
 
 class Kafka:
@@ -150,6 +153,7 @@ class Kafka:
     def _configuration(self) -> dict[str, object]:
         return {
             **_PROPERTIES,
+            **self._settings.properties,
             "log.dirs": self._settings.data / "log",
             "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
             "listeners": f"CLIENTS://{self.bootstrap_servers},CONTROLLER://127.0.0.1:{self.controller_port}",

@@ -171,19 +171,19 @@ class Child:
 
 def _pump(output: IO[bytes], log: Path) -> None:
     """Appends a child's output to its log until the pipe closes; a full log becomes ``.1``, replacing the one before."""
+    file: IO[bytes] | None = None
     with contextlib.closing(output):
-        descriptor = output.fileno()
-        file = log.open("ab")
-        try:
-            while data := os.read(descriptor, 65536):
+        while data := os.read(output.fileno(), 65536):
+            # What is said while the disk is full is lost; but a pipe that nobody reads would end whoever says it.
+            with contextlib.suppress(OSError):
+                file = file or log.open("ab", buffering=0)
                 file.write(data)
-                file.flush()
                 if file.tell() > LOG_BYTES:
-                    file.close()
                     log.replace(log.with_name(log.name + ".1"))
-                    file = log.open("ab")
-        finally:
-            file.close()
+                    file.close()
+                    file = None
+    if file:
+        file.close()
 
 
 def tail(log: Path, lines: int = 15) -> str:

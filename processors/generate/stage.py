@@ -35,6 +35,7 @@ from processors.toolchain.build import BuildResult, build
 from processors.toolchain.node import Toolchain
 from processors.versions import version_of
 from schemas.records import ArtifactGenerated, GenerationRequested, Record
+from streams.admission import Admission
 from streams.contract import Context, Effect, Stage
 from streams.cpu import CpuPool
 from streams.failures import Refused, Rejected
@@ -312,6 +313,7 @@ def stage(settings: GenerateSettings, toolchain: Toolchain, *, model: Model | No
         handler=generator.generate,
         effect=Effect.PAID if asks else Effect.IDEMPOTENT,
         counts=True,
+        admission=Admission(),
         recorded=True,  # a build says the time and the toolchain's bytes: said once
         time_limit_s=settings.time_limit_s + (asks.calls * asks.total_s if asks else 0),
         # A model is waited for; what is built takes one of the generator's own places.

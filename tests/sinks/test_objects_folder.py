@@ -69,6 +69,44 @@ def test_no_temporary_stays(tmp_path: Path) -> None:
     assert [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()] == []
 
 
+FULL = """
+import sys
+from pathlib import Path
+from sinks.objects import FolderStore, StoreUnreachable
+store = FolderStore(Path(sys.argv[1]), durable=True)
+store.put("first", b"1" * 10_000)
+number = 0
+try:
+    while True:
+        store.create(f"many/{number}", b"x" * 20_000)
+        number += 1
+except StoreUnreachable as error:
+    assert number > 3 and "No space left" in str(error), error
+for write in (store.put, store.create, lambda key, body: store.replace(key, body, store.get("first").etag)):
+    try:
+        write("first", b"2" * 60_000)
+    except StoreUnreachable:
+        pass
+    else:
+        assert write == store.create, "a create of what is there needs no room"
+assert store.get("first").body == b"1" * 10_000
+assert not store.exists(f"many/{number}")
+assert not [path for path in (store.root / "tmp").rglob("*") if path.is_file()]
+store.delete("many/0")
+assert store.create(f"many/{number}", b"x" * 20_000)
+"""
+
+
+def test_a_full_disk_is_no_keys_fault_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """On a file system of a megabyte, in a mount namespace of its own."""
+    script = 'mount -t tmpfs -o size=1m none "$1" && exec "$2" -c "$3" "$1"'
+    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", str(tmp_path), sys.executable, FULL]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no mount namespace can be made here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+
+
 def test_nothing_lies_below_an_object(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     store.put("a", b"1")

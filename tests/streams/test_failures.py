@@ -7,6 +7,7 @@ import pytest
 from schemas.avro_codec import BadRecord
 from schemas.ids import BadId
 from schemas.names import BadName
+from sinks.objects import StoreUnreachable
 from streams.contract import Retry
 from streams.cpu import ProcessDied
 from streams.failures import ProviderFailed, Refused, Rejected, Transient, Waiting, classify
@@ -42,6 +43,12 @@ def test_waiting_is_no_try() -> None:
     failure = classify(Waiting("breaker_open", "x", seconds=7))
     assert (failure.reason, failure.retry, failure.wait_s) == ("breaker_open", True, 7)
     assert classify(Transient("x")).wait_s is None
+
+
+def test_what_every_record_needs_is_waited_for_without_a_try() -> None:
+    failure = classify(StoreUnreachable("x"))
+    assert (failure.reason, failure.retry, failure.wait_s) == ("store_unavailable", True, 5.0)
+    assert isinstance(StoreUnreachable("x"), Transient), "those who wait for anything of the moment wait for it, too"
 
 
 def test_texts_are_bounded() -> None:

@@ -94,9 +94,9 @@ def test_a_class_that_was_full_is_fetched_again_when_its_records_are_taken_away(
     codec: Any = SimpleNamespace(known_decoder=lambda *_: None)
     gate: Gate[Work] = Gate(stage(), settings(admission=Limits(window=8)), codec, source, FairQueue(), lambda *_: None)  # type: ignore[arg-type]
     for n in range(left):
-        gate.put(Work(Message(n), stays))  # type: ignore[arg-type]
+        gate.put(Work(Message(n), stays))
     for n in range(8):
-        gate.put(Work(Message(n), goes))  # type: ignore[arg-type]
+        gate.put(Work(Message(n), goes))
     assert set(source.held) == {goes, stays}
     del source.windows[goes.topic, 0]
     gate.revoked([goes])
@@ -121,7 +121,7 @@ def test_the_end_of_what_is_no_record_makes_room_for_the_next_end() -> None:
         window = Window(LOW.name, 0)
         for n in range(10):
             runner._gate._in_hand["low"] += 1
-            runner._gate._end_soon(Work(Message(n, value), window), "low", Rejected("shed", "too many"))  # type: ignore[arg-type]
+            runner._gate._end_soon(Work(Message(n, value), window), "low", Rejected("shed", "too many"))
         for _ in range(10):
             await asyncio.sleep(0)
         assert (len(runner._gate._to_end), runner._gate._ending, len(runner._active)) == (0, 0, 10)

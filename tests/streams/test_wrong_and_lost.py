@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from confluent_kafka import TopicPartition
@@ -213,3 +214,27 @@ def test_workers_that_come_and_go_lose_nothing_under_either_protocol(world: Worl
 
     run(main())
     assert len({o.request_id for o in world.records(OUT)}) == 400 and not world.dead()
+
+
+@kafka
+def test_where_the_broker_offers_no_kip_848_a_stage_joins_a_classic_group(world: World, tmp_path: Path) -> None:
+    from infra.embedded.kafka import Kafka, KafkaSettings
+
+    old = Kafka(
+        KafkaSettings(data=tmp_path / "kafka", log=tmp_path / "kafka.log", properties={"group.coordinator.rebalance.protocols": "classic"})
+    )
+    old.start()
+    try:
+        old.ready()
+        world = world.with_settings(bootstrap_servers=old.bootstrap_servers)
+        world.create(stage())
+        world.send(FEATURES_EXTRACTED, features(1))
+
+        async def main() -> None:
+            async with world.running(stage()) as task:
+                await until(lambda: sum(world.committed("plan", FEATURES_EXTRACTED).values()) == 1, task=task)
+
+        run(main())
+        assert len(world.messages(OUT)) == 1
+    finally:
+        old.stop()

@@ -1,15 +1,16 @@
-"""What the supervisor says while the disk is full, and workers that cannot be started: neither ends the stack."""
+"""A disk that is full while the stack runs, and workers that cannot be started: neither ends the stack, nor those in it."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.embedded import supervisor
+from infra.embedded import process, supervisor
 from infra.embedded.supervisor import Endpoints, ProcessSpec, StackSettings, Supervisor
 
 
@@ -34,9 +35,9 @@ def test_a_full_disk_is_said_once_and_the_file_is_written_when_there_is_room(sta
         patched.setattr(supervisor, "_write_atomically", full)
         stack._tell()
         stack._tell()
-    assert stack._untold and len(LINES) == 1
+    assert len(LINES) == 1
     stack._tell()
-    assert not stack._untold and json.loads((stack.data / "ready.json").read_text())["processes"] == {}
+    assert json.loads((stack.data / "ready.json").read_text())["processes"] == {}
 
 
 def test_nothing_is_left_of_a_file_that_could_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,3 +59,20 @@ def test_a_worker_that_cannot_be_started_is_tried_again_and_keeps_no_other_from_
         assert "worker-bad" in stack._managed and any("worker-bad could not be started" in line for line in LINES)
     finally:
         stack.stop()
+
+
+def test_who_speaks_while_the_disk_is_full_is_heard_to_the_end() -> None:
+    """A child whose pipe is closed, or read no more, would end or stand still at its next line."""
+    talk = subprocess.Popen([sys.executable, "-c", "print('x' * 200_000)"], stdout=subprocess.PIPE)
+    assert talk.stdout
+    process._pump(talk.stdout, Path("/dev/full"))
+    assert talk.wait(20) == 0
+
+
+def test_a_log_that_is_full_goes_on_in_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "LOG_BYTES", 1000)
+    talk = subprocess.Popen([sys.executable, "-c", "import os\nfor n in range(5): os.write(1, b'%d' % n * 600)"], stdout=subprocess.PIPE)
+    assert talk.stdout
+    process._pump(talk.stdout, tmp_path / "log")
+    assert talk.wait(20) == 0
+    assert (tmp_path / "log.1").exists()
