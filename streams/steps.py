@@ -163,9 +163,9 @@ def check_effects(store: ObjectStore, run: str, stage: str) -> None:
 
 
 def code_version_of(store: ObjectStore, source: Any, stage: str, run: str) -> str | None:
-    """Which version of the code did a recorded step; None where it was not recorded. ``source`` is any record of its request and round."""
+    """Which version of the code did a recorded step; None where it was not recorded, or given up. ``source`` is any record of its request and round."""
     body = claimed(store, recorded_key(source, stage, getattr(source, "round", 0), run))
-    return None if body is None else str(orjson.loads(body).get("code_version", ""))
+    return None if body is None or gave_up(_unpack(body)) else str(orjson.loads(body).get("code_version", ""))
 
 
 def record(store: ObjectStore, source: Any, stage: str, round: int, outputs: Sequence[Output], code_version: str) -> list[Output]:

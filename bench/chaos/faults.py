@@ -52,6 +52,7 @@ class Injector:
         """How long no verdict is nothing special: real stages take their time."""
         self._stopped: Counter[int] = Counter()
         self._lock = threading.Lock()
+        self._visits = {guest: threading.Lock() for guest in stack.guests}
         self._disks = {"disk-objects": threading.Lock(), "disk-clickhouse": threading.Lock()}
 
     def run(self, schedule: Sequence[Fault]) -> None:
@@ -175,12 +176,12 @@ class Injector:
 
     def _visit(self, entry: Struck) -> None:
         fault = entry.fault
-        entry.struck_at = time.time()
-        self.stack.join(fault.victim)
-        since = entry.struck_at
-        self._until(lambda: self.stack.is_ready(fault.victim, since), f"{fault.victim} is not ready")
-        time.sleep(fault.lasts_s)  # its visit
-        self.stack.leave(fault.victim)
+        with self._visits[fault.victim]:  # a busy machine may keep it longer than planned
+            entry.struck_at = since = time.time()
+            self.stack.join(fault.victim)
+            self._until(lambda: self.stack.is_ready(fault.victim, since), f"{fault.victim} is not ready")
+            time.sleep(fault.lasts_s)  # its visit
+            self.stack.leave(fault.victim)
         entry.over_at = time.time()
 
 
