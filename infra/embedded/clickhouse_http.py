@@ -44,6 +44,7 @@ import lz4.frame  # type: ignore[import-untyped]
 from backports import zstd
 from chdb import ChdbError
 
+from infra.embedded.room import leave_without_room, wait_for_room
 from infra.embedded.sql import Statement, StatementError, from_file, parse, refusal
 
 logger = logging.getLogger("clickhouse")
@@ -548,6 +549,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    arguments.data.mkdir(parents=True, exist_ok=True)
+    wait_for_room(arguments.data, logger.warning)
+    leave_without_room(arguments.data, logger.warning)
     serve(arguments.data, arguments.port)
 
 
