@@ -25,10 +25,9 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from confluent_kafka.admin import OffsetSpec
 
 from streams import provenance
-from streams.admin import BrokerUnreachable, admin
+from streams.admin import BrokerUnreachable, Watermarks, admin
 from streams.metrics import State
 from streams.producer import AckedProducer
 from streams.settings import StreamSettings
@@ -130,6 +129,7 @@ class LagReader:
     def __init__(self, settings: StreamSettings, stages: Iterable[str] | None = None) -> None:
         self._settings = settings
         self._admin = admin(settings)
+        self._watermarks = Watermarks(settings)
         self._peek = Peek(settings)
         names = READ_BY if stages is None else list(stages)
         self._topics = {s: [settings.topic_prefix + t.name for t in READ_BY[s]] for s in names}
@@ -156,7 +156,8 @@ class LagReader:
             stage: self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=_TIMEOUT_S)[group]
             for stage, group in groups.items()
         }
-        begins, ends = self._offsets(places, OffsetSpec.earliest()), self._offsets(places, OffsetSpec.latest())
+        found = self._watermarks.read(places, _TIMEOUT_S)
+        begins, ends = {place: low for place, (low, _) in found.items()}, {place: high for place, (_, high) in found.items()}
         behind: dict[str, list[Spot]] = {}
         records: dict[str, int] = {}
         for stage in self._topics:
@@ -191,12 +192,9 @@ class LagReader:
         self._partitions = {topic: len(there[topic].partitions) for topic in sorted(mine) if topic in there}
         self._partitions_at = time.monotonic()
 
-    def _offsets(self, places: list[Place], which: OffsetSpec) -> dict[Place, int]:
-        asked = self._admin.list_offsets({TopicPartition(*place): which for place in places}, request_timeout=_TIMEOUT_S) if places else {}
-        return {(p.topic, p.partition): future.result(_TIMEOUT_S).offset for p, future in asked.items()}
-
     def close(self) -> None:
         self._peek.close()
+        self._watermarks.close()
 
 
 def _unless_missing(answer: Future[Any]) -> Any:

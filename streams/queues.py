@@ -6,10 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import OffsetSpec
-
-from streams.admin import admin
+from streams.admin import Watermarks, admin
 from streams.settings import StreamSettings
 from streams.source import patiently
 from streams.topics import Topic
@@ -36,7 +33,8 @@ class Queues:
         self._topics = {settings.topic_prefix + t.name for t in topics}
         self._timeout_s = timeout_s
         self._admin = admin(settings, timeout_s)
-        self._places: list[TopicPartition] = []
+        self._watermarks = Watermarks(settings, self._group)
+        self._places: list[Place] = []
         self._places_at = float("-inf")
 
     def read(self) -> dict[Place, Queue]:
@@ -46,24 +44,11 @@ class Queues:
     def _read(self) -> dict[Place, Queue]:
         if time.monotonic() > self._places_at + _PARTITIONS_FOR_S:
             there = self._admin.list_topics(timeout=self._timeout_s).topics
-            self._places = [TopicPartition(name, p) for name in sorted(self._topics & set(there)) for p in there[name].partitions]
+            self._places = [(name, p) for name in sorted(self._topics & set(there)) for p in there[name].partitions]
             self._places_at = time.monotonic()
         if not self._places:
             return {}
-        wanted = ConsumerGroupTopicPartitions(self._group, self._places)
-        committing = self._admin.list_consumer_group_offsets([wanted], request_timeout=self._timeout_s)[self._group]
-        ends = self._offsets(self._places, OffsetSpec.latest())
-        committed = {}
-        for place in committing.result(self._timeout_s).topic_partitions:
-            if place.error:
-                raise KafkaException(place.error)
-            committed[place.topic, place.partition] = place.offset
+        ends = self._watermarks.read(self._places, self._timeout_s)
+        committed = self._watermarks.committed(self._places, self._timeout_s)
         # A partition without a committed offset starts at its earliest record, as the runner does.
-        starts = self._offsets([p for p in self._places if committed.get((p.topic, p.partition), -1) < 0], OffsetSpec.earliest())
-        return {place: Queue(min(end, starts[place] if place in starts else committed[place]), end) for place, end in ends.items()}
-
-    def _offsets(self, places: list[TopicPartition], of: OffsetSpec) -> dict[Place, int]:
-        if not places:
-            return {}
-        asked = self._admin.list_offsets(dict.fromkeys(places, of), request_timeout=self._timeout_s)
-        return {(p.topic, p.partition): future.result(self._timeout_s).offset for p, future in asked.items()}
+        return {place: Queue(min(end, start if (at := committed.get(place, -1)) < 0 else at), end) for place, (start, end) in ends.items()}

@@ -144,11 +144,11 @@ def test_culprits_are_found_and_their_neighbours_written(house: ClickHouse, writ
 
 def test_a_record_that_runs_on_does_not_touch_the_next(house: ClickHouse, writer: ClickHouseWriter) -> None:
     ours = [raw(usage(request(), quantity=float(number))) for number in range(3)]
-    ours[1] = replace(ours[1], value=(ours[1].value or b"") + b"\x48" + b"junk" * 20)
+    ours[1] = ours[1]._replace(value=(ours[1].value or b"") + b"\x48" + b"junk" * 20)
     assert writer.write("usage.recorded", ours) == []
     assert sorted(row["quantity"] for row in house.rows("SELECT quantity FROM usage")) == [0, 1, 2]
     theirs = [raw(prompt(request(), prompt=f"number {number}")) for number in range(3)]
-    theirs[1] = replace(theirs[1], value=(theirs[1].value or b"") + b"\x48" + b"junk" * 20)
+    theirs[1] = theirs[1]._replace(value=(theirs[1].value or b"") + b"\x48" + b"junk" * 20)
     assert [(item.index, item.reason) for item in writer.write("prompt.submitted", theirs)] == [(1, "bad_record")]
     assert sorted(row["prompt"] for row in house.rows("SELECT prompt FROM prompt_submitted")) == ["number 0", "number 2"]
 
@@ -159,7 +159,7 @@ def test_lengths_that_lie(house: ClickHouse, writer: ClickHouseWriter) -> None:
     good = {"prompt.submitted": raw(prompt(request())), "usage.recorded": raw(usage(request()))}
     for name, record in good.items():
         cut = 5 + 37 + (37 if name == "usage.recorded" else 0)  # after the ids comes the tenant
-        lies = [replace(record, value=(record.value or b"")[:cut] + length + b"acme") for length in lengths]
+        lies = [record._replace(value=(record.value or b"")[:cut] + length + b"acme") for length in lengths]
         assert [item.index for item in writer.write(name, [*lies, record])] == [0, 1, 2, 3]
     assert house.rows("SELECT count() AS n FROM requests") == house.rows("SELECT count() AS n FROM usage") == [{"n": "1"}]
 
@@ -205,7 +205,7 @@ def test_a_newer_schema_is_written_without_its_new_field(house: ClickHouse) -> N
     newer["fields"].append({"name": "mood", "type": "string", "default": ""})
     writer = ClickHouseWriter(house, {7: json.dumps(newer)}.__getitem__)
     record = raw(prompt(request()))
-    assert writer.write("prompt.submitted", [replace(record, value=frame(7) + (record.value or b"")[5:] + b"\x04ok")]) == []
+    assert writer.write("prompt.submitted", [record._replace(value=frame(7) + (record.value or b"")[5:] + b"\x04ok")]) == []
     assert house.rows("SELECT prompt FROM prompt_submitted") == [{"prompt": "an inventory app"}]
 
 
