@@ -212,6 +212,8 @@ def next_move(
             if not end.answer.retry:
                 return Spent(tuple(asked[:failed]))
             not_before = end.at_ms + max(end.answer.retry_after_s * 1000, pause_ms(failed))
+        else:  # who gives a record up says so before the time is over, and is about to close the ledger
+            not_before = call.intent.expires_ms + skew_ms
     if len(asked) == limit:
         return Spent(tuple(asked))
     return Ask(first + len(asked), not_before)
