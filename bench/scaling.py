@@ -34,9 +34,9 @@ from streams.codec import Codec
 from streams.contract import Context, Effect, Stage
 from streams.health import Health, HealthServer
 from streams.lag import StageLag
+from streams.offsets import patiently
 from streams.registry import Registry
 from streams.settings import StreamSettings
-from streams.source import patiently
 from streams.topics import ARTIFACT_REJECTED, FEATURES_EXTRACTED, GENERATION_REQUESTED
 from streams.worker import needed, run_worker
 

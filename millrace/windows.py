@@ -12,8 +12,8 @@ from confluent_kafka import Consumer, TopicPartition
 from processors.windows.subjects import SCALE, StageHealth, TenantUsage
 from processors.windows.tumbling import DAY, HOUR, MINUTE, Cell, start_of
 from streams.admin import BrokerUnreachable, admin
+from streams.offsets import patiently
 from streams.settings import StreamSettings
-from streams.source import patiently
 
 TENANTS, STAGES = "windows.tenants", "windows.stages"
 

@@ -115,7 +115,10 @@ def work(names: list[str], settings: Settings, ready: Callable[[str | None], Non
         log.info("metrics", url=url)
     name = settings.variables.worker_name or f"{platform.node()}-{os.getpid()}"
     log.info("worker", name=name, stages=names)
-    asyncio.run(run_worker(stages, settings.streams, settings.objects.open(), name=name, ready=partial(ready, url), health=health))
+    try:
+        asyncio.run(run_worker(stages, settings.streams, settings.objects.open(), name=name, ready=partial(ready, url), health=health))
+    finally:
+        health.close()
 
 
 def _work_windows(settings: Settings, ready: Callable[[str | None], None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.settings import StreamSettings
@@ -30,34 +30,6 @@ def admin(settings: StreamSettings, timeout_s: float = 10.0) -> AdminClient:
             f"no Kafka broker answers at {settings.bootstrap_servers} within {timeout_s:.0f} s ({error.args[0].str()})"
         ) from error
     return client
-
-
-class Watermarks:
-    """Where partitions begin and end, and how far a group is, asked by a consumer that joins no group and reads nothing. Used by one thread at a time.
-
-    ``AdminClient.list_offsets`` and ``list_consumer_group_offsets`` ask for all at once, and may end their process (an assertion of librdkafka 2.16.0, or
-    SIGSEGV) where the broker is killed and comes back meanwhile.
-    """
-
-    def __init__(self, settings: StreamSettings, group: str = "watermarks") -> None:
-        self._consumer = Consumer(
-            {"bootstrap.servers": settings.bootstrap_servers, "group.id": group, "enable.auto.commit": False, "log_level": 0}
-        )
-
-    def read(self, places: Iterable[tuple[str, int]], timeout_s: float) -> dict[tuple[str, int], tuple[int, int]]:
-        """(topic as in Kafka, partition) -> (first offset, one past the last). Raises ``KafkaException``."""
-        return {place: self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=timeout_s) for place in places}
-
-    def committed(self, places: Iterable[tuple[str, int]], timeout_s: float) -> dict[tuple[str, int], int]:
-        """What the group has committed, -1 or less where it has not. Raises ``KafkaException``."""
-        found = self._consumer.committed([TopicPartition(*place) for place in places], timeout=timeout_s)
-        for place in found:
-            if place.error:
-                raise KafkaException(place.error)
-        return {(p.topic, p.partition): p.offset for p in found}
-
-    def close(self) -> None:
-        self._consumer.close()
 
 
 def largest_record(topic: Topic, settings: StreamSettings) -> int:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas import ids
 from streams.failures import Rejected
 
 SHED, FAVOURED, TIMED = "low", "normal", ("critical", "high")
@@ -62,7 +62,7 @@ class Admission:
     def passed(self, record: Any) -> Rejected | None:
         """The end of a record whose deadline is over when its step would begin. The gate sees most of them coming and says more."""
         deadline = self.deadline(record)
-        if deadline is None or deadline > time.time() * 1000:
+        if deadline is None or deadline > ids.now_ms():
             return None
         return Rejected("deadline", "its deadline passed before its turn came", retry_after_s=30)
 

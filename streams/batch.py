@@ -14,9 +14,9 @@ from confluent_kafka import Message
 
 from schemas.avro_codec import BadRecord
 from schemas.records import MetricsRecorded
-from streams import provenance, steps
+from streams import fitting, provenance, steps
 from streams.acknowledgement import Window
-from streams.failures import Failure, Transient, printable
+from streams.failures import MESSAGE, REASON, Failure, Transient, shortened
 from streams.health import Pulse
 from streams.lag import Gauges
 from streams.metrics import StageMetrics
@@ -116,7 +116,7 @@ class BatchRunner:
         )
         stopped = asyncio.create_task(stop.wait())
         try:
-            ends: set[asyncio.Future[Any]] = {stopped, writer, self._source.finished}
+            ends: set[asyncio.Future[Any]] = {stopped, writer, ticker, self._source.finished}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             self._source.drain()
             if not writer.done() and not self._source.finished.done():
@@ -135,10 +135,9 @@ class BatchRunner:
             await asyncio.gather(writer, ticker, return_exceptions=True)
             await self._source.stop()
             await self._gauges.close()
-        if self._source.finished.done():
-            self._source.finished.result()
-        if not writer.cancelled() and (error := writer.exception()):
-            raise error
+        for ended in (self._source.finished, writer, ticker):
+            if ended.done() and not ended.cancelled():
+                ended.result()
 
     def _arrived(self, batch: list[Taken]) -> None:
         self.metrics.count("in", len(batch))
@@ -220,9 +219,9 @@ class BatchRunner:
                 record = await asyncio.to_thread(self.shared.codec.decode, kind, message.value())
             except (BadRecord, Transient):
                 record = None  # then the letter tells its place alone
-        failure = Failure(refused.reason, printable(refused.message), "", retry=False, ends_request=False)
+        failure = Failure(shortened(refused.reason, REASON), shortened(refused.message, MESSAGE), "", retry=False, ends_request=False)
         letter = provenance.dead_letter(self.stage.name, message, delivery, failure, record, self.shared.settings.code_version)
-        for o in steps.encode(self.shared.codec, [provenance.fitting(letter, self.shared.codec, self.shared.settings)]):
+        for o in steps.encode(self.shared.codec, [fitting.letter(letter, self.shared.codec, self.shared.settings)]):
             await self.shared.producer.send(o.topic, o.key, o.value, o.headers)
         self.metrics.count("dead")
 

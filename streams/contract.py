@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import MISSING, dataclass, field, fields, replace
@@ -286,11 +285,11 @@ class Context:
 
     def stamp(self) -> None:
         """Let this step's outputs say the present time: for recorded steps, which are done once."""
-        self.occurred_at = time.time_ns() // 1_000_000
+        self.occurred_at = ids.now_ms()
 
     def progress(self, fraction: float, message: str = "") -> None:
         """A sign of life, published at once. Call from the event loop."""
-        now = time.time_ns() // 1_000_000
+        now = ids.now_ms()
         s = self._source
         self._services.publish_progress(
             RequestProgressed(

@@ -25,12 +25,21 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def shortened(text: str, characters: int) -> str:
+    """The text, :func:`printable`, with its end left out where it is longer."""
+    return printable(text if len(text) <= characters else f"{text[:characters]}...")
+
+
+REASON, MESSAGE = 100, 2000
+"""Characters that a reason and a message may have: they are said again in verdicts, letters and headers."""
+
+
 class Rejected(Exception):
     """The request cannot be served, and trying again would not help: ``reason`` is a stable code, the message is for a person."""
 
     def __init__(self, reason: str, message: str, *, retry_after_s: int = 0) -> None:
         super().__init__(printable(message))
-        self.reason = reason
+        self.reason = shortened(reason, REASON)
         self.retry_after_s = retry_after_s
         """When to hand it over again; 0 where that is no use."""
 
@@ -40,7 +49,7 @@ class Refused(Exception):
 
     def __init__(self, reason: str, message: str, *, ends_request: bool = True) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason = shortened(reason, REASON)
         self.ends_request = ends_request
 
 
@@ -66,7 +75,7 @@ class Waiting(Exception):
 
     def __init__(self, reason: str, message: str, *, seconds: float) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason = shortened(reason, REASON)
         self.seconds = seconds
 
 
@@ -75,7 +84,7 @@ class ProviderFailed(Exception):
 
     def __init__(self, message: str, *, reason: str = "provider_failed", answer: Answer | None = None) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason = shortened(reason, REASON)
         self.answer = answer
         """The last one, an error; None where no call was answered."""
 
@@ -95,7 +104,7 @@ class Failure:
 
 def classify(error: BaseException) -> Failure:
     """The failure that an exception means. Unknown exceptions are retried: most are of the moment, and the tries are bounded."""
-    message = printable(f"{error}"[:2000]) or type(error).__name__
+    message = shortened(f"{error}", MESSAGE) or type(error).__name__
     trace = printable("".join(traceback.format_exception(error))[-8000:])
     match error:
         case Waiting():

@@ -24,10 +24,12 @@ from streams.admission import SHED, Policy
 from streams.codec import Codec
 from streams.contract import Stage
 from streams.failures import Rejected
-from streams.queues import Place, Queue, Queues
+from streams.offsets import Place
+from streams.queues import Queue, Queues
 from streams.scheduling import PATIENCE_S, WEIGHTS, FairQueue
 from streams.settings import StreamSettings
 from streams.source import Source
+from streams.step import Names
 
 log = structlog.get_logger()
 _SAMPLE_S = 1.0
@@ -75,6 +77,7 @@ class Gate(Generic[W]):
         self._admission = stage.admission
         self._topics = {t.name: t for t in stage.reads}
         self._classes = {settings.topic_prefix + t.name: t.priority or "normal" for t in stage.reads}
+        self._names = Names()
         self.policy = Policy(settings.admission)
         self._about: dict[W, _About] = {}
         """Of every record that waits in the queue."""
@@ -102,7 +105,7 @@ class Gate(Generic[W]):
 
     def next(self) -> W | None:
         """The record whose turn it is, taken out of the queue; None where none waits. Those found to be late on the way are ended."""
-        now = time.time_ns() // 1_000_000
+        now = ids.now_ms()
         while len(self._queue):
             work = self._queue.pop()
             about = self._about.pop(work)
@@ -133,7 +136,6 @@ class Gate(Generic[W]):
 
     def _look_at(self, work: W) -> _About:
         message, window = work.message, work.window
-        headers = provenance.headers_of(message)
         name, since = window.topic.removeprefix(self._settings.topic_prefix), max(0, message.timestamp()[1])
         if name not in self._topics:  # out of a delay tier: it waits since it was due, in the class it came from
             name, since = provenance.origin_of(message, self._settings).topic, max(since, provenance.due_ms(message))
@@ -142,14 +144,13 @@ class Gate(Generic[W]):
             born = min(since, ids.id_time_ms((message.key() or b"").decode()))
         except ValueError:  # whose key is no request's waits by its own time
             born = since
-        deadline, cost = None, 1.0
+        deadline, cost, tenant = None, 1.0, ""
         if topic and topic.record and value and (decode := self._codec.known_decoder(topic.record, value)):
             try:
                 record = decode(value)
-                deadline, cost = self._admission.deadline(record), self._admission.cost(record)
+                deadline, cost, tenant = self._admission.deadline(record), self._admission.cost(record), self._names.tenant(record)
             except BadRecord:
                 pass  # its step will say so
-        tenant = headers.get("millrace-tenant", b"").decode(errors="replace")
         return _About((topic and topic.priority) or "normal", tenant, since, born, deadline, cost)
 
     # ---- no class takes another's room -------------------------------------------------------------------------------------
@@ -233,7 +234,7 @@ class Gate(Generic[W]):
 
     def _sweep(self) -> None:
         """Age the classes, end what is late, shed what is to be shed of what is in hand; what is still to come is shed as it comes."""
-        now = time.time_ns() // 1_000_000
+        now = ids.now_ms()
         for priority in WEIGHTS:
             oldest = min((a.born for a in self._about.values() if a.priority == priority), default=now)
             self._queue.favour(priority, self.policy.factor(priority, (now - oldest) / 1000))

@@ -5,7 +5,7 @@ else (a broker that is away, a destination that is not well) is alive too, since
 thread of their own, so that they also come where the event loop hangs; a process that is stopped gives none.
 
 - ``/healthz``: 200, or 503 with what is wrong. Whoever supervises starts the worker again.
-- ``/readyz``: 200 when each stage is a member of its group in the broker's eyes, else 503.
+- ``/readyz``: 200 when each stage is a member of its group in the broker's eyes (``streams.members``), else 503.
 - ``/metrics``: for Prometheus.
 """
 
@@ -19,11 +19,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 
+from streams.members import Members, Unknown
 from streams.settings import StreamSettings
 from streams.source import Source
 
@@ -71,13 +70,12 @@ class Health:
 
     def __init__(self) -> None:
         self._pulses: Sequence[Pulse] = ()
-        self._settings: StreamSettings | None = None
-        self._admin: AdminClient | None = None
+        self._members: Members | None = None
         self._asking = threading.Lock()
         self._answer: tuple[float, list[str]] = (float("-inf"), [])
 
     def watch(self, pulses: Sequence[Pulse], settings: StreamSettings) -> None:
-        self._pulses, self._settings = pulses, settings
+        self._pulses, self._members = pulses, Members(settings.bootstrap_servers)
 
     def wrong(self) -> list[str]:
         return [line for pulse in self._pulses for line in pulse.wrong()]
@@ -90,20 +88,22 @@ class Health:
             return self._answer[1]
 
     def _ask(self) -> list[str]:
-        if self._settings is None:
+        if self._members is None:
             return ["no stage has started"]
-        self._admin = self._admin or AdminClient({"bootstrap.servers": self._settings.bootstrap_servers, "log_level": 0})
-        asked = self._admin.describe_consumer_groups([p.source.group for p in self._pulses], request_timeout=3)
-        missing = []
-        for pulse in self._pulses:
-            try:
-                group = asked[pulse.source.group].result(5)
-            except (KafkaException, TimeoutError) as error:
-                missing.append(f"{pulse.stage}: the broker does not answer ({error})")
-                continue
-            if pulse.source.client_id not in {member.client_id for member in group.members}:
-                missing.append(f"{pulse.stage}: not a member of group {pulse.source.group} yet")
-        return missing
+        try:
+            members = self._members.read([p.source.group for p in self._pulses], timeout_s=3)
+        except Unknown as error:
+            return [f"membership is not known: {error}"]
+        return [
+            f"{p.stage}: not a member of group {p.source.group} yet"
+            for p in self._pulses
+            if p.source.client_id not in members[p.source.group]
+        ]
+
+    def close(self) -> None:
+        """No more questions come."""
+        if self._members:
+            self._members.close()
 
 
 class Answers(Protocol):

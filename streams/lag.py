@@ -12,26 +12,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    ConsumerGroupTopicPartitions,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams import provenance
-from streams.admin import BrokerUnreachable, Watermarks, admin
+from streams.admin import BrokerUnreachable, admin
 from streams.metrics import State
+from streams.offsets import Place, Watermarks, patiently
 from streams.producer import AckedProducer
 from streams.settings import StreamSettings
-from streams.source import Place, Source, patiently
+from streams.source import Source
 from streams.topics import READ_BY, TIERS, retry_topic
 
 Spot = tuple[str, int, int]
@@ -49,8 +41,6 @@ class StageLag:
     records: int
     """Between the committed offsets and the ends; some may be done beyond one that is not."""
     seconds: float
-    workers: int
-    """Members of its consumer group."""
     partitions: int
     """Of the topics it reads, tiers left out: more workers than these cannot all be given work."""
 
@@ -129,9 +119,9 @@ class LagReader:
     def __init__(self, settings: StreamSettings, stages: Iterable[str] | None = None) -> None:
         self._settings = settings
         self._admin = admin(settings)
-        self._watermarks = Watermarks(settings)
         self._peek = Peek(settings)
         names = READ_BY if stages is None else list(stages)
+        self._watermarks = {stage: Watermarks(settings, f"{settings.group_prefix}.{stage}") for stage in names}
         self._topics = {s: [settings.topic_prefix + t.name for t in READ_BY[s]] for s in names}
         self._tiers = {s: [settings.topic_prefix + retry_topic(s, tier).name for tier in TIERS] for s in names}
         self._partitions: dict[str, int] = {}
@@ -143,34 +133,20 @@ class LagReader:
             return patiently(self._read, _TIMEOUT_S)
         except KafkaException as error:
             raise BrokerUnreachable(f"{self._settings.bootstrap_servers}: {error.args[0].str()}") from error
-        except TimeoutError as error:  # of an answer that is waited for: a broker that is there and says nothing
-            raise BrokerUnreachable(f"{self._settings.bootstrap_servers}: no answer within {_TIMEOUT_S:.0f} s") from error
 
     def _read(self) -> dict[str, StageLag]:
         self._count_partitions()
-        places = [(topic, p) for topic, count in self._partitions.items() for p in range(count)]
-        groups = {stage: f"{self._settings.group_prefix}.{stage}" for stage in self._topics}
-        # All questions are on their way before the first answer is waited for.
-        members = self._admin.describe_consumer_groups(list(groups.values()), request_timeout=_TIMEOUT_S)
-        commits = {
-            stage: self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=_TIMEOUT_S)[group]
-            for stage, group in groups.items()
-        }
-        found = self._watermarks.read(places, _TIMEOUT_S)
-        begins, ends = {place: low for place, (low, _) in found.items()}, {place: high for place, (_, high) in found.items()}
         behind: dict[str, list[Spot]] = {}
         records: dict[str, int] = {}
-        for stage in self._topics:
-            known = _unless_missing(commits[stage])
-            committed = {(p.topic, p.partition): p.offset for p in known.topic_partitions} if known else {}
-            spots = [
-                # Where nothing is committed yet, or what was is gone, a worker starts at the earliest there is.
-                (topic, p, max(committed.get((topic, p), -1), begins[topic, p]))
-                for topic in (*self._topics[stage], *self._tiers[stage])
-                for p in range(self._partitions.get(topic, 0))
-            ]
-            behind[stage] = [spot for spot in spots if spot[2] < ends[spot[:2]]]
-            records[stage] = sum(ends[spot[:2]] - spot[2] for spot in behind[stage])
+        known: dict[Place, tuple[int, int]] = {}
+        for stage, watermarks in self._watermarks.items():
+            mine = [(t, p) for t in (*self._topics[stage], *self._tiers[stage]) for p in range(self._partitions.get(t, 0))]
+            committed = watermarks.committed(mine, _TIMEOUT_S) if mine else {}
+            known |= watermarks.read((place for place in mine if place not in known), _TIMEOUT_S)
+            # Where nothing is committed yet, or what was is gone, a worker starts at the earliest there is.
+            spots = [(*place, max(committed[place], known[place][0])) for place in mine]
+            behind[stage] = [spot for spot in spots if spot[2] < known[spot[:2]][1]]
+            records[stage] = sum(known[spot[:2]][1] - spot[2] for spot in behind[stage])
         since = self._peek.late_since(spot for spots in behind.values() for spot in spots)
         now = time.time() * 1000
         return {
@@ -178,7 +154,6 @@ class LagReader:
                 stage=stage,
                 records=records[stage],
                 seconds=max((max(0.0, now - since[spot]) / 1000 for spot in behind[stage] if spot in since), default=0.0),
-                workers=len(group.members) if (group := _unless_missing(members[groups[stage]])) else 0,
                 partitions=sum(self._partitions.get(topic, 0) for topic in topics),
             )
             for stage, topics in self._topics.items()
@@ -194,17 +169,8 @@ class LagReader:
 
     def close(self) -> None:
         self._peek.close()
-        self._watermarks.close()
-
-
-def _unless_missing(answer: Future[Any]) -> Any:
-    """What the broker says of a group; None where there is none yet."""
-    try:
-        return answer.result(_TIMEOUT_S)
-    except KafkaException as error:
-        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-            return None
-        raise
+        for watermarks in self._watermarks.values():
+            watermarks.close()
 
 
 class Gauges:

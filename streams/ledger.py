@@ -24,7 +24,6 @@ second call while the first still runs; L1, L2 and L7 do not depend on clocks, s
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
@@ -275,10 +274,6 @@ class Ledger:
     async def add_late(self, number: int, end: End) -> End:
         """Write down an answer that came too late; returns what stands there (L6)."""
         return _unpack_end((await self._io(claim, self._store, f"{self._prefix}.{number}.late", _pack_end(end)))[1])
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _pack_intent(intent: Intent) -> bytes:

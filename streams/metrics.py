@@ -7,7 +7,6 @@ The list is closed: a test lets no other module define one, another holds ``docs
 from __future__ import annotations
 
 import resource
-import time
 from collections import Counter as Counts
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Literal
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from schemas import ids
 from schemas.records import MetricsRecorded
 
 Event = Literal["in", "done", "out", "handled", "redelivered", "retried", "waiting", "dead", "shed", "late"]
@@ -130,7 +130,7 @@ class StageMetrics:
         self.errors: Counts[str] = Counts()
         self._handler_ms: list[float] = []
         self._queue_ms: list[float] = []
-        self._since = time.time_ns() // 1_000_000
+        self._since = ids.now_ms()
         self._cpu = cpu_seconds()
         self._last = State()
 
@@ -158,7 +158,7 @@ class StageMetrics:
         self.counts, self.errors, self._handler_ms, self._queue_ms = Counts(), Counts(), [], []
         cpu = cpu_seconds()
         used, self._cpu = cpu - self._cpu, cpu
-        now = time.time_ns() // 1_000_000
+        now = ids.now_ms()
         since, self._since = self._since, now
         self._tell_prometheus(state, counts, errors, handler, queue)
         CPU_SECONDS.set(cpu)

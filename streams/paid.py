@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -78,15 +79,24 @@ class Question:
 class Calls:
     """The paid calls of one step. Used from the event loop."""
 
-    def __init__(self, source: Any, context: Context, services: PaidServices, *, clock: Callable[[], int] = ledger.now_ms) -> None:
-        self._source, self._context, self._services, self._clock = source, context, services, clock
+    def __init__(
+        self,
+        source: Any,
+        context: Context,
+        services: PaidServices,
+        *,
+        clock: Callable[[], int] = ids.now_ms,
+        stops_at: Callable[[], float] = lambda: math.inf,
+    ) -> None:
+        """``stops_at`` says when (of ``time.monotonic``) this worker ends, as far as it knows: a call that could be cut off then is not begun."""
+        self._source, self._context, self._services, self._clock, self._stops_at = source, context, services, clock, stops_at
         self.ledger = Ledger(services.objects, source, context.stage, context.round)
         self._step = f"{source.request_id}.{context.stage}.{context.round}"
         self._owner = ids.new_id()
         self._first = 0
         self._made = 0
         self._known: dict[int, Call] = {}
-        self._until: float | None = None
+        self._until = math.inf
 
     def within(self, seconds: float) -> None:
         """The step ends in so many seconds: no further call is begun that this would cut off."""
@@ -125,8 +135,11 @@ class Calls:
                     if number == self._first and self._source.run and await self._adopt(number, question):
                         continue
                     await self._pause((not_before_ms - self._clock()) / 1000)
-                    if self._made and self._until is not None and time.monotonic() + question.time_limit_s > self._until:
+                    done_by = time.monotonic() + question.time_limit_s
+                    if self._made and done_by > self._until:
                         raise Waiting("no_time_left", "the step's time does not suffice for another call", seconds=0)
+                    if done_by > self._stops_at():
+                        raise Waiting("no_time_left", "this worker stops before the call would end", seconds=0)
                     await self._call(number, question)
 
     async def _pause(self, seconds: float) -> None:

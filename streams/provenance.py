@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Any
 
 from confluent_kafka import Message
@@ -11,15 +11,14 @@ from confluent_kafka import Message
 from schemas import ids
 from schemas.records import DeadLetter, Header
 from streams import tracing
-from streams.admin import largest_record
-from streams.codec import Codec
 from streams.contract import Delivery
-from streams.failures import Failure
+from streams.failures import Failure, shortened
 from streams.settings import StreamSettings
-from streams.topics import DEAD_LETTERS
 
 ORIGIN, TRIES, NOT_BEFORE, REASON = "millrace-origin", "millrace-tries", "millrace-not-before", "millrace-reason"
-_OURS = (ORIGIN, TRIES, NOT_BEFORE, REASON)
+WAITS_SINCE = "millrace-waits-since"
+Headers = Iterable[tuple[str, bytes | None]]
+_OURS = (ORIGIN, TRIES, NOT_BEFORE, REASON, WAITS_SINCE)
 
 
 def headers_of(message: Message) -> dict[str, bytes]:
@@ -55,14 +54,23 @@ def origin_of(message: Message, settings: StreamSettings) -> Delivery:
 
 def due_ms(message: Message) -> int:
     """When a record in a retry tier may be tried again, ms; 0 where it does not say."""
+    return _time(message, NOT_BEFORE)
+
+
+def waits_since(message: Message) -> int:
+    """When a record in a retry tier began to wait without a try in between, ms; 0 where its last try was one, or it does not say."""
+    return _time(message, WAITS_SINCE)
+
+
+def _time(message: Message, header: str) -> int:
     try:
-        due = int(headers_of(message).get(NOT_BEFORE, b"0"))
+        at = int(headers_of(message).get(header, b"0"))
     except ValueError:
         return 0
-    return due if 0 <= due < 1 << 48 else 0
+    return at if 0 <= at < 1 << 48 else 0
 
 
-def retry_headers(message: Message, delivery: Delivery, failure: Failure, delay_s: float) -> list[tuple[str, bytes]]:
+def retry_headers(message: Message, delivery: Delivery, failure: Failure, delay_s: float, waits_since: int = 0) -> list[tuple[str, bytes]]:
     """The original's headers, its place, and when to try again. The trace context is the runner's to add, as to any output."""
     kept = [(n, v or b"") for n, v in message.headers() or () if n not in _OURS and n not in tracing.NAMES]
     not_before = int((time.time() + delay_s) * 1000)
@@ -72,42 +80,35 @@ def retry_headers(message: Message, delivery: Delivery, failure: Failure, delay_
         (TRIES, str(delivery.tries).encode()),
         (NOT_BEFORE, str(not_before).encode()),
         (REASON, failure.reason.encode()),
+        *([(WAITS_SINCE, str(waits_since).encode())] if waits_since else ()),
     ]
 
 
 def dead_letter(stage: str, message: Message, delivery: Delivery, failure: Failure, record: Any, code_version: str) -> DeadLetter:
-    """The record, whole, with what became of it. Its id comes from its place, so that giving it up twice is one dead letter."""
+    """The record, whole, with what became of it. ``record`` is what it decodes to, or anything."""
+    return letter_of(stage, delivery, failure, record, code_version, message.key(), message.value(), message.headers() or ())
+
+
+def letter_of(
+    stage: str,
+    delivery: Delivery,
+    failure: Failure,
+    record: Any,
+    code_version: str,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Headers,
+) -> DeadLetter:
+    """As :func:`dead_letter`, of a record's parts. Its id comes from its place, so that giving it up twice is one dead letter."""
     return DeadLetter(
         event_id=ids.derived_id(delivery.timestamp, stage, delivery.topic, delivery.partition, delivery.offset, getattr(record, "run", "")),
         stage=stage, reason=failure.reason, message=failure.message, exception=failure.exception, tries=delivery.tries,
-        topic=delivery.topic, partition=delivery.partition, offset=delivery.offset, timestamp=delivery.timestamp, occurred_at=int(time.time() * 1000),
-        key=message.key(), value=message.value(), headers=tuple(Header(name=n, value=v or b"") for n, v in message.headers() or () if n not in _OURS),
+        topic=delivery.topic, partition=delivery.partition, offset=delivery.offset, timestamp=delivery.timestamp, occurred_at=ids.now_ms(),
+        key=key, value=value, headers=tuple(Header(name=n, value=v or b"") for n, v in headers if n not in _OURS),
         code_version=code_version, tenant=_named(record, "tenant"), request_id=_named(record, "request_id"), run=_named(record, "run"),
     )  # fmt: skip
 
 
 def _named(record: Any, what: str) -> str:
     """A name or id of the record, shortened where it is too long to be one: a letter always fits."""
-    name: str = getattr(record, what, "")
-    return name if len(name) <= 200 else f"{name[:200]}..."
-
-
-def fitting(letter: DeadLetter, codec: Codec, settings: StreamSettings) -> DeadLetter:
-    """The letter, without its value or even its headers where not even ``dead.letters`` would take it. Its key is the record's, too."""
-    limit = largest_record(DEAD_LETTERS, settings) - 4096
-    for smaller in (without_value, without_headers):
-        if len(codec.encode(DEAD_LETTERS, letter)) + len(letter.key or b"") <= limit:
-            break
-        letter = smaller(letter)
-    return letter
-
-
-def without_value(letter: DeadLetter) -> DeadLetter:
-    """For a value that even ``dead.letters`` does not take: the letter stays, the value lies where the provenance says."""
-    size = len(letter.value or b"")
-    return replace(letter, value=None, message=f"{letter.message} (its value of {size:,} bytes is only in the original topic)")
-
-
-def without_headers(letter: DeadLetter) -> DeadLetter:
-    """For a key or headers that ``dead.letters`` does not take."""
-    return replace(letter, key=None, headers=(), message=f"{letter.message} (its key and headers are only in the original topic)")
+    return shortened(getattr(record, what, ""), 200)

@@ -6,14 +6,13 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from streams.admin import Watermarks, admin
+from streams.admin import admin
+from streams.offsets import Place, Watermarks, patiently
 from streams.settings import StreamSettings
-from streams.source import patiently
 from streams.topics import Topic
 
 _PARTITIONS_FOR_S = 60.0
 """How long the number of partitions is believed: only a person changes it."""
-Place = tuple[str, int]
 
 
 class Queue(NamedTuple):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 
 import structlog
 from confluent_kafka import KafkaError
 
+from schemas import ids
 from schemas.records import AuditRecorded, MetricsRecorded, Record
 from streams import steps
 from streams.health import Pulse
@@ -59,7 +59,7 @@ class Reporter:
         if lost.made_anew:
             details["topic"] = "made anew"
         event = AuditRecorded(
-            event_id=self._new_id(), actor=self._actor, action="range_lost", target=f"{topic}/{lost.partition}", occurred_at=_now_ms(),
+            event_id=self._new_id(), actor=self._actor, action="range_lost", target=f"{topic}/{lost.partition}", occurred_at=ids.now_ms(),
             details=details,
         )  # fmt: skip
         self.publish_soon([event])
@@ -73,8 +73,4 @@ class Reporter:
             self._shared.producer.produce(output.topic, output.key, output.value, output.headers, report)
 
     def _new_id(self) -> str:
-        return self._shared.writer.next_id(_now_ms())
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+        return self._shared.writer.next_id(ids.now_ms())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -111,15 +110,15 @@ class StageRunner:
         if stage.admission:
             self._slots = min(stage.concurrency, shared.settings.admission.in_flight)
             self._gate = Gate(stage, shared.settings, shared.codec, self._source, self._queue, self._refuse)
+        self._by_key = stage.order == "key"
         self._lines: dict[tuple[Window, bytes], deque[Work]] = {}
+        """Of each key that is at work or waits for its turn, the records behind that one. Records without a key have no order."""
         self._active: set[Work] = set()
         self._reported: list[Work] = []
         """Works with nothing left unacknowledged, since the last turn in which reports were served."""
         shared.producer.after_reports(self._acknowledged)
         self._tasks = 0
         self._stopping = False
-        self._stop_by = math.inf
-        """When a stop's own deadline is: leaving the group then waits no second time for the same work."""
         self._ended = asyncio.Event()
         self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -135,15 +134,15 @@ class StageRunner:
             gating = asyncio.create_task(self._gate.run()) if self._gate else None
             stopped = asyncio.create_task(stop.wait())
             try:
-                ends: set[asyncio.Future[Any]] = {stopped, self._crashed, self._source.finished}
+                ends: set[asyncio.Future[Any]] = {stopped, ticker, self._crashed, self._source.finished}
                 if gating:
                     ends.add(gating)
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 self._source.drain()
                 self._stopping = True
-                self._stop_by = time.monotonic() + self.shared.settings.stop_deadline_s
+                self._steps.stops_at = time.monotonic() + self.shared.settings.stop_deadline_s
                 if not self._crashed.done() and not self._source.finished.done():
-                    await self._finish(lambda _: True, self._stop_by)
+                    await self._finish(lambda _: True, self._steps.stops_at)
             finally:
                 ticker.cancel()
                 stopped.cancel()
@@ -153,7 +152,7 @@ class StageRunner:
                 await self._source.stop()
                 await self._gauges.close()
                 self._eager.close()
-        for ended in (self._crashed, self._source.finished, gating):
+        for ended in (self._crashed, self._source.finished, ticker, gating):
             if ended is not None and ended.done() and not ended.cancelled():
                 ended.result()
 
@@ -191,7 +190,6 @@ class StageRunner:
 
     def _arrived(self, batch: list[Work]) -> None:
         self.metrics.count("in", len(batch))
-        plain = self.stage.order == "none" and self._gate is None
         for work in batch:
             window = work.window
             if window.topic in self._tiers and (
@@ -199,8 +197,6 @@ class StageRunner:
                 or self._waiting.waits(window)
             ):
                 self._waiting.put(work, due)
-            elif plain and self._tasks < self._slots and not len(self._queue) and not self._stopping:
-                self._start(work)  # nobody to be fair to
             else:
                 self._enqueue(work)
         self._pump()
@@ -210,8 +206,8 @@ class StageRunner:
         self._pump()
 
     def _enqueue(self, work: Work) -> None:
-        """Into its key's line, where order is promised and the key is at work; else into the fair queue."""
-        if self.stage.order == "key" and (key := work.message.key()) is not None:
+        """Into its key's line, where order is promised and the key is at work; to its turn at once, where nobody else waits; else into the fair queue."""
+        if self._by_key and (key := work.message.key()) is not None:
             line = self._lines.get((work.window, key))
             if line is not None:
                 line.append(work)
@@ -219,8 +215,10 @@ class StageRunner:
             self._lines[work.window, key] = deque()
         if self._gate:
             self._gate.put(work)
-            return
-        self._queue.push(work, "normal", provenance.headers_of(work.message).get("millrace-tenant", b"").decode(errors="replace"))
+        elif self._tasks < self._slots and not len(self._queue) and not self._stopping:
+            self._start(work)  # nobody to be fair to
+        else:
+            self._queue.push(work, "normal", self._steps.tenant_of(work.message))
 
     def _pump(self) -> None:
         while len(self._queue) and self._tasks < self._slots and not self._stopping:
@@ -286,7 +284,7 @@ class StageRunner:
 
     def _taken(self, work: Work, outcome: Outcome) -> None:
         """Publish the outputs; the record is done when the broker has the last of them. Its key's next one may start now."""
-        if self.stage.order == "key":
+        if self._by_key and work.outcome is None:  # not again where what it published was not taken, and it was given up since
             self._next_in_line(work)
         work.outcome = outcome
         # Only their number is kept: a fast stage has thousands of records in hand, and what does not fit the cache makes it slow.
@@ -300,10 +298,12 @@ class StageRunner:
         self.shared.producer.publish(outputs, trace, work)
 
     def _next_in_line(self, work: Work) -> None:
+        """Let the record behind this one of its key wait for its turn, as any other of its tenant."""
         place = work.window, work.message.key()
         line = self._lines.get(place)
         if line:
-            self._queue.push(line.popleft(), "normal", "")
+            following = line.popleft()
+            self._queue.push(following, "normal", self._steps.tenant_of(following.message))
             asyncio.get_running_loop().call_soon(self._pump)
         else:
             self._lines.pop(place, None)
@@ -384,7 +384,8 @@ class StageRunner:
             for work in self._active:
                 if work.window in gone and work.task:
                     work.task.cancel()
-        await self._finish(lambda work: work.window in gone, min(deadline, self._stop_by))
+        # Where a stop has a deadline of its own, leaving the group waits no second time for the same work.
+        await self._finish(lambda work: work.window in gone, min(deadline, self._steps.stops_at))
 
     def _range_lost(self, lost: LostRange) -> None:
         self._reporter.lost(lost)

@@ -46,7 +46,7 @@ class StreamSettings(BaseModel):
     longest_wait_s: float = Field(
         6 * 3600.0,
         ge=0,
-        description="How long after its arrival a record may wait (for a breaker, another owner's call) without spending a try",
+        description="How long a record may wait (for a breaker, another owner's call) without spending a try, from the first wait since its last one",
     )
     clock_skew_s: float = Field(
         2.0, ge=0, description="How far the hosts' clocks may be apart: another owner's paid call counts as over so much after it said"

@@ -20,6 +20,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from operator import methodcaller
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -27,27 +28,10 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from streams.acknowledgement import Window
 from streams.admin import topic_ids
+from streams.offsets import Place, committed, patiently
 from streams.settings import CLASSIC_SESSION_S, StreamSettings
 
 log = structlog.get_logger()
-Place = tuple[str, int]
-T = TypeVar("T")
-_OF_THE_MOMENT = {
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError.REQUEST_TIMED_OUT,
-    KafkaError._TRANSPORT,
-    KafkaError._TIMED_OUT,
-    KafkaError._WAIT_COORD,
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError._UNKNOWN_PARTITION,
-}
-"""What a broker, or a client that just got to know it, answers while something moves or starts."""
 _FULL_FOR_S = 1.0
 """How long a stage may be full before its partitions are paused: pausing throws away what was fetched ahead, waiting delays a rebalance."""
 _TOPICS_EVERY_S = 5.0
@@ -78,6 +62,7 @@ class LostRange:
         return self.earliest - self.committed if 0 <= self.committed <= self.earliest and not self.made_anew else None
 
 
+_look_at_headers = methodcaller("headers")
 UNREADABLE = [("millrace-headers", b"left out: a header's name is not UTF-8")]
 
 
@@ -87,9 +72,12 @@ def readable(message: Message) -> bool:
     confluent-kafka turns all of them into Python at the first look and keeps the list. Where a name is not UTF-8 that first look raises, and the
     list that it keeps has a null pointer for the name: whoever touches it later crashes the process, again after each restart. Such headers
     are replaced by a note.
+
+    The look goes through a ``methodcaller``: the client gives its list back *and* leaves the error set, which only a call that checks its result
+    notices. CPython 3.11 leaves that check out of a method call that has run often enough to be specialised.
     """
     try:
-        message.headers()
+        _look_at_headers(message)
     except SystemError:
         message.set_headers(list(UNREADABLE))
         return False
@@ -178,6 +166,7 @@ class Source(Generic[R]):
     def start(self) -> None:
         self._thread.start()
         self._committer = self._loop.create_task(self._commit_forever())
+        self._committer.add_done_callback(self._committer_ended)
 
     def done(self, records: Iterable[Taken]) -> None:
         """These are done for good: their outputs are acknowledged, or they lie in a retry tier or in the dead letters."""
@@ -240,11 +229,15 @@ class Source(Generic[R]):
     async def _commit_forever(self) -> None:
         while True:
             await asyncio.sleep(self.settings.commit_interval_s)
-            found = [(w, o) for w in self.windows.values() if (o := w.committable) is not None and o != w.committed]
-            for window, offset in found:
-                window.committed = offset
-            if found:
+            if found := self._committable():
                 self._commits.append(found)
+
+    def _committable(self) -> list[tuple[Window, int]]:
+        """What has moved since it was last handed over."""
+        found = [(w, o) for w in self.windows.values() if (o := w.committable) is not None and o != w.committed]
+        for window, offset in found:
+            window.committed = offset
+        return found
 
     def _deliver(self, messages: list[Message], windows: dict[Place, Window]) -> None:
         """Hand over a slice now and the rest in later turns. ``windows`` is what was assigned when the messages were taken."""
@@ -256,9 +249,8 @@ class Source(Generic[R]):
     def _deliver_some(self) -> None:
         try:
             self._deliver_slice()
-        except Exception as error:  # of a callback nobody else would hear, and nothing would ever arrive again
-            if not self.finished.done():
-                self.finished.set_exception(error)
+        except Exception as error:  # nothing would ever arrive again
+            self._fail(error)
 
     def _deliver_slice(self) -> None:
         messages, windows = self._to_deliver[0]
@@ -279,6 +271,15 @@ class Source(Generic[R]):
             self._on_records(fresh)
         if self._to_deliver:
             self._loop.call_soon(self._deliver_some)
+
+    def _committer_ended(self, committer: asyncio.Task[None]) -> None:
+        if not committer.cancelled() and (error := committer.exception()):
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """End the stage, which is told by :attr:`finished`."""
+        if not self.finished.done():
+            self.finished.set_exception(error)
 
     def _arrive(self, window: Window) -> None:
         self.windows[window.topic, window.partition] = window
@@ -303,11 +304,10 @@ class Source(Generic[R]):
         return offsets
 
     def _finish(self) -> None:
-        if not self.finished.done():
-            if self._failed:
-                self.finished.set_exception(self._failed)
-            else:
-                self.finished.set_result(None)
+        if self._failed:
+            self._fail(self._failed)
+        elif not self.finished.done():
+            self.finished.set_result(None)
 
     # ---- the poll thread's side ------------------------------------------------------------------------------------------
 
@@ -502,7 +502,7 @@ class Source(Generic[R]):
     def _begin(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         starts = []
         self._topic_ids |= topic_ids(self.settings, {p.topic for p in partitions})
-        for found in patiently(lambda: _committed(consumer, partitions)):
+        for found in patiently(lambda: committed(consumer, partitions, 10)):
             low, high = patiently(partial(consumer.get_watermark_offsets, TopicPartition(found.topic, found.partition), timeout=10))
             if found.offset < 0:
                 offset = OFFSET_BEGINNING
@@ -568,26 +568,6 @@ class Source(Generic[R]):
             # Something blocks the loop itself. It will find the windows retired when it comes back; nothing of theirs is committed.
             log.error("the event loop does not turn; partitions are given up without it", group=self.group, partitions=len(windows))
             return []
-
-
-def _committed(consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
-    found: list[TopicPartition] = consumer.committed(partitions, timeout=10)
-    for place in found:
-        if place.error:
-            raise KafkaException(place.error)
-    return found
-
-
-def patiently(call: Callable[[], T], seconds: float = 30) -> T:
-    """Ask the broker until it answers: a coordinator or leader may be moving or starting. Raises ``KafkaException`` after the given time."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            return call()
-        except KafkaException as error:
-            if error.args[0].code() not in _OF_THE_MOMENT or time.monotonic() > end:
-                raise
-            time.sleep(0.1)
 
 
 def _without_kip_848(error: KafkaError) -> bool:

@@ -10,8 +10,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.admin import admin
+from streams.offsets import patiently
 from streams.settings import StreamSettings
-from streams.source import patiently
 
 
 def partitions_of(settings: StreamSettings, topic: str) -> int:

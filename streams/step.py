@@ -7,9 +7,9 @@ the broker has every output before the input is done, is the runner's.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -23,7 +23,8 @@ from schemas import ids
 from schemas.avro_codec import BadRecord
 from schemas.names import BadName, check_name, check_priority
 from schemas.records import Record, RequestProgressed, Step, Verdict
-from streams import provenance, steps, tracing
+from streams import fitting, provenance, steps, tracing
+from streams.admission import Admission
 from streams.codec import Codec
 from streams.contract import Context, Delivery, Effect, Stage, Writer
 from streams.eager import resume
@@ -83,6 +84,8 @@ class Outcome:
     record: Any = None
 
 
+_ANY_ADMISSION = Admission()
+"""Of a stage whose records wait in no queue of classes: what comes after its deadline is not begun there either."""
 _of_step = attrgetter("tenant", "project", "priority", "run")
 
 
@@ -109,6 +112,14 @@ class Names:
         if round < 0:
             raise BadRecord(f"round {round} is negative")
 
+    def tenant(self, record: Any) -> str:
+        """In whose line a record waits: its own tenant's; empty, one line for all such, where it has none that may be one."""
+        try:
+            self.check(record)
+        except (BadName, BadRecord, ids.BadId):  # its step will say so
+            return ""
+        return getattr(record, "tenant", "")
+
     def _look_at(self, tenant: str, project: str, priority: str, run: str) -> None:
         check_name(tenant, "tenant")
         check_name(project, "project")
@@ -133,12 +144,30 @@ class Steps:
         self._names = Names()
         self._hold = hold
         """For in-place retry: a context manager over a window, during which its partition is not fetched."""
+        self.stops_at = math.inf
+        """When (of ``time.monotonic``) work in flight is cut off, once a stop was asked for."""
+
+    def tenant_of(self, message: Message) -> str:
+        """In whose line a record waits (:meth:`Names.tenant`): whom it says it is for, not what a header says that anybody may have written.
+
+        One whose schema was not met yet waits with those that are no records: the registry is not asked in the loop's time.
+        """
+        name = provenance.topic_of(message, self.shared.settings)
+        topic = self._inputs.get(name) or self._inputs.get(provenance.origin_of(message, self.shared.settings).topic)
+        value = message.value()
+        if topic is None or topic.record is None or (decode := self.shared.codec.known_decoder(topic.record, value)) is None:
+            return ""
+        try:
+            return self._names.tenant(decode(value))
+        except BadRecord:
+            return ""
 
     async def take(self, message: Message, window: Any, delivery: Delivery, refusal: Rejected | None = None) -> Outcome:
         """The outcome for a record; with ``refusal`` (shed, late) its step ends so instead of being handled.
 
         Raises only what the engine itself needs and lacks (the object store), and when cancelled.
         """
+        since = 0  # when the record began to wait without a try in between, ms
         while True:
             record: Any = None
             try:
@@ -154,11 +183,12 @@ class Steps:
                 self._check(record)
                 return await self._take(topic, record, message, delivery, refusal)
             except Exception as error:
-                failure = classify(error)
-                if failure.wait_s is not None and time.time() * 1000 < delivery.timestamp + self.shared.settings.longest_wait_s * 1000:
+                failure, now = classify(error), ids.now_ms()
+                since = 0 if failure.wait_s is None else since or self._waits_since(message) or now
+                if failure.wait_s is not None and now < since + self.shared.settings.longest_wait_s * 1000:
                     log.info("step waits", stage=self.stage.name, reason=failure.reason, message=failure.message, seconds=failure.wait_s)
                     if self.stage.order == "none":
-                        return self._wait(message, delivery, failure, failure.wait_s)
+                        return self._wait(message, delivery, failure, failure.wait_s, since)
                     self.metrics.count("waiting")
                     with self._hold(window):
                         await asyncio.sleep(failure.wait_s)
@@ -171,11 +201,11 @@ class Steps:
                     except Unavailable as trouble:  # then not even this can be written down
                         if self.stage.order != "none":
                             raise
-                        return self._wait(message, delivery, classify(trouble), trouble.wait_s)
+                        return self._wait(message, delivery, classify(trouble), trouble.wait_s, since)
                 if self.stage.order == "none":
                     # The tiers are the steps of the backoff (each about twelve times the one before); the tenth by chance parts those that failed together.
                     delay = self.shared.settings.retry_delays_s[TIERS.index(tier)] * (1 + random.random() / 10)
-                    return self._retry_later(message, delivery, failure, tier, delay)
+                    return self._retry_later(message, delivery, failure, tier, delay, since)
                 self.metrics.count("retried")
                 with self._hold(window):
                     await asyncio.sleep(self._backoff(delivery.tries))
@@ -197,8 +227,8 @@ class Steps:
             context.stamp()
         # 4. The handler, within its time. Until it waits for the first time, which most pure handlers never do, it is a mere call.
         event = "handled"
-        if stage.admission:
-            refusal = refusal or stage.admission.passed(record)
+        if refusal is None and (stage.admission or self._recorded):
+            refusal = (stage.admission or _ANY_ADMISSION).passed(record)
         try:
             if refusal is not None:
                 event = "shed" if refusal.reason == "shed" else "late"
@@ -207,13 +237,21 @@ class Steps:
                 steps.check_effects(shared.objects, record.run, stage.name)
             if stage.counts and shared.settings.quota.counts == "all" and (account := await shared.account(record)):
                 await asyncio.to_thread(account.reserve, f"{record.request_id}.{stage.name}.{context.round}", record.request_id, Decimal(0))
-            handling: Any = stage.handler(record, context)
             try:
-                waited = handling.send(None)
-            except StopIteration as end:
-                produced: Sequence[Record] = end.value
-            else:
-                produced = await self._within_its_time(handling, waited)
+                handling: Any = stage.handler(record, context)
+                try:
+                    waited = handling.send(None)
+                except StopIteration as end:
+                    produced: Sequence[Record] = end.value
+                else:
+                    produced = await self._within_its_time(handling, waited)
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # Nobody told this step to end: something that the handler waited for was cancelled. Taken for an order, the record would be in
+                # hand for ever, neither tried again nor given up.
+                raise RuntimeError("the handler was cancelled from within") from error
             if context.calls:
                 await context.calls.settle()
         except Rejected as rejection:
@@ -228,9 +266,13 @@ class Steps:
         for output in outputs:
             if output.topic not in self._writes:
                 raise Refused("undeclared_output", f"stage {stage.name} wrote to {output.topic}, which it does not declare")
+        claimed = self._recorded or any(output.topic in steps.VERDICTS for output in outputs)
+        if claimed and (large := next((o for o in outputs if not fitting.fits(o, shared.settings)), None)):
+            # Claimed is claimed: it could be neither published nor taken back.
+            raise Refused(OutputTooLarge.reason, f"{large.topic}: an output of {len(large.value or b''):,} bytes is more than it takes")
         if self._recorded:
             outputs = await self._record(record, context.round, outputs)
-        elif any(output.topic in steps.VERDICTS for output in outputs):
+        elif claimed:
             outputs = await asyncio.to_thread(steps.settle, shared.objects, record, outputs)
             await self._refund(record, outputs)
         return Outcome(outputs, event, record)
@@ -249,7 +291,7 @@ class Steps:
     def _context(self, record: Any, delivery: Delivery) -> Context:
         context = Context(self.stage.name, record, delivery, self.shared)
         if self.stage.effect is Effect.PAID:
-            context.calls = Calls(record, context, self.shared)
+            context.calls = Calls(record, context, self.shared, stops_at=lambda: self.stops_at)
             context.calls.within(self.stage.time_limit_s)
         return context
 
@@ -296,16 +338,20 @@ class Steps:
             place=f"{delivery.topic}/{delivery.partition}/{delivery.offset}",
         )
 
-    def _retry_later(self, message: Message, delivery: Delivery, failure: Failure, tier: str, delay: float) -> Outcome:
-        headers = provenance.retry_headers(message, delivery, failure, delay)
+    def _waits_since(self, message: Message) -> int:
+        """As its header says, which is believed of what comes out of a delay tier alone: elsewhere it is its producer's."""
+        return 0 if provenance.topic_of(message, self.shared.settings) in self._inputs else provenance.waits_since(message)
+
+    def _retry_later(self, message: Message, delivery: Delivery, failure: Failure, tier: str, delay: float, since: int) -> Outcome:
+        headers = provenance.retry_headers(message, delivery, failure, delay, since)
         return Outcome([steps.Output(retry_topic(self.stage.name, tier).name, message.key(), message.value(), headers)], "retried")
 
-    def _wait(self, message: Message, delivery: Delivery, failure: Failure, seconds: float) -> Outcome:
+    def _wait(self, message: Message, delivery: Delivery, failure: Failure, seconds: float, since: int) -> Outcome:
         """Into the longest tier that is not longer than the wait, and no try is counted: who waits longer comes round again."""
         delays = self.shared.settings.retry_delays_s
         n = max((n for n, delay in enumerate(delays) if delay <= seconds), default=0)
         delay = min(seconds, delays[n]) * (1 + random.random() / 10)
-        outcome = self._retry_later(message, delivery._replace(tries=delivery.tries - 1), failure, TIERS[n], delay)
+        outcome = self._retry_later(message, delivery._replace(tries=delivery.tries - 1), failure, TIERS[n], delay, since)
         outcome.event = "waiting"
         return outcome
 
@@ -342,16 +388,20 @@ class Steps:
                 ]
             ended = context.finish(ended)
         letter = provenance.dead_letter(self.stage.name, message, delivery, failure, record, shared.settings.code_version)
-        records: list[Record] = [provenance.fitting(letter, shared.codec, shared.settings), *ended]
+        records: list[Record] = [fitting.letter(letter, shared.codec, shared.settings)]
+        records += [fitting.cut(r, shared.codec, shared.settings) for r in ended]
         outputs = steps.encode(shared.codec, records)
         if context is None or not (self._recorded or ended):
             return Outcome(outputs, "dead", record)
         first = await self._record(record, context.round, outputs)
         if steps.gave_up(first):
-            return Outcome(first, "dead", record)
+            return Outcome(self._cut(first), "dead", record)
         if failure.reason != OutputTooLarge.reason:
             return Outcome(first, "redelivered", record)
-        # What is recorded is what no topic takes.
+        # What is recorded is what no topic takes, perhaps the verdict, too.
         outputs = await asyncio.to_thread(steps.settle, shared.objects, record, outputs)
         await self._refund(record, outputs)
-        return Outcome(outputs, "dead", record)
+        return Outcome(self._cut(outputs), "dead", record)
+
+    def _cut(self, outputs: Sequence[steps.Output]) -> list[steps.Output]:
+        return [steps.cut(self.shared.codec, o, self.shared.settings) for o in outputs]

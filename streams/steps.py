@@ -24,10 +24,11 @@ import orjson
 from schemas import ids
 from schemas.avro_codec import SCHEMA_NAMES
 from schemas.records import Record, Step, UsageRecorded, Verdict
-from streams import runs
+from streams import fitting, runs
 from streams.codec import Codec
 from streams.failures import Refused, Rejected
 from streams.objects import ObjectStore, claim, claimed
+from streams.settings import StreamSettings
 from streams.topics import ARTIFACT_REJECTED, ARTIFACT_VALIDATED, CATALOGUE, DEAD_LETTERS, Topic, key_of, route
 
 ORIGINAL = "original"
@@ -193,7 +194,10 @@ def _adopt(codec: Codec, outputs: Sequence[Output], source: Any, stage: str, rou
         event = ids.event_id(
             tenant=source.tenant, run=source.run, request=source.request_id, stage=stage, round=round, kind=name, ordinal=ordinal
         )
-        adopted.append(replace(found, run=source.run, event_id=event, usage_events=getattr(source, "usage_events", 0)))  # type: ignore[arg-type]
+        changes: dict[str, Any] = {"run": source.run, "event_id": event, "usage_events": getattr(source, "usage_events", 0)}
+        if hasattr(found, "deadline"):
+            changes["deadline"] = getattr(source, "deadline", None)
+        adopted.append(replace(found, **changes))  # type: ignore[arg-type]
     return adopted
 
 
@@ -206,6 +210,15 @@ def settle(store: ObjectStore, source: Any, outputs: Sequence[Output]) -> list[O
             _, body = claim(store, f"verdicts/{source.tenant}/{_run(source.run)}/{source.request_id}", _pack([output]))
             settled[i] = _unpack(body)[0]
     return settled
+
+
+def cut(codec: Codec, output: Output, settings: StreamSettings) -> Output:
+    """The output, made smaller where no topic takes it (``streams.fitting``)."""
+    if fitting.fits(output, settings):
+        return output
+    kind = CATALOGUE[output.topic].record
+    assert kind is not None
+    return encode(codec, [fitting.cut(codec.decode(kind, output.value), codec, settings)])[0]
 
 
 def gave_up(outputs: Sequence[Output]) -> bool:

@@ -6,6 +6,8 @@ import asyncio
 import gc
 import signal
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import structlog
 
@@ -55,24 +57,42 @@ async def run_worker(
     shared = Shared(settings, Codec(registry), producer, objects, Writer(), name, tracing)
     runners: list[StageRunner | BatchRunner] = [StageRunner(s, shared) if isinstance(s, Stage) else BatchRunner(s, shared) for s in stages]
     tune_collector()
+    loop = asyncio.get_running_loop()
+    crashed: asyncio.Future[None] = loop.create_future()
+    loop.set_exception_handler(partial(_unhandled, crashed))
     tasks = [asyncio.create_task(r.run(stop), name=r.stage.name) for r in runners]
     if health:
         health.watch([runner.pulse for runner in runners], settings)
     ready()
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*tasks, crashed], return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         await asyncio.gather(*tasks, return_exceptions=True)
         for task in tasks:
             if error := task.exception():
                 log.error("stage ended", stage=task.get_name(), error=f"{type(error).__name__}: {error}")
                 raise error
+        if crashed.done():
+            crashed.result()
     finally:
+        loop.set_exception_handler(None)
         left = await producer.close()
         if left:
             log.error("records not delivered before the end; their inputs are not committed and will be delivered again", records=left)
         if tracing:
             await asyncio.to_thread(tracing.close)
+
+
+def _unhandled(crashed: asyncio.Future[None], loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What the event loop hears of and nobody else does.
+
+    An exception that a callback lets out would only be logged, and what the callback was to move (records to start, to acknowledge, to wake up)
+    would stand still while all looks well. So it ends the worker: whoever supervises starts it again, and what was in hand is delivered again.
+    """
+    error = context.get("exception")
+    log.error("unhandled in the event loop", what=context.get("message"), error=f"{type(error).__name__}: {error}", exc_info=error)
+    if isinstance(error, Exception) and "handle" in context and not crashed.done():
+        crashed.set_exception(error)
 
 
 def tune_collector() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Annotated
 
@@ -17,6 +17,8 @@ from streams import metrics as engine_metrics
 from streams.admin import BrokerUnreachable
 from streams.health import HealthServer
 from streams.lag import LagReader, StageLag
+from streams.members import Members, Unknown
+from streams.settings import StreamSettings
 
 _EVERY_S = 5.0
 _READY_S = 30.0
@@ -32,15 +34,16 @@ def lag(
     """How far each stage is behind: records, the age of the oldest in seconds, workers. From the broker alone, whether workers run or not."""
     with connected(data) as c:
         if listen is not None:
-            _serve(LagReader(c.settings.streams), *_address(listen))
+            _serve(Exporter(c.settings.streams), *_address(listen))
             return
         found = LagReader(c.settings.streams).read()
+        workers = Workers(c.settings.streams).read(found)
     if json:
-        print_json([asdict(stage) for stage in found.values()])
+        print_json([asdict(stage) | {"workers": workers.get(stage.stage)} for stage in found.values()])
     else:
         print_table(
             ["stage", "records behind", "oldest (s)", "workers", "partitions"],
-            [(s.stage, s.records, f"{s.seconds:.1f}", s.workers, s.partitions) for s in found.values()],
+            [(s.stage, s.records, f"{s.seconds:.1f}", workers.get(s.stage, "?"), s.partitions) for s in found.values()],
         )
 
 
@@ -51,11 +54,27 @@ def _address(listen: str) -> tuple[str, int]:
     return host, int(port)
 
 
+class Workers:
+    """Counts the members of stages' consumer groups."""
+
+    def __init__(self, streams: StreamSettings) -> None:
+        self._streams, self._members = streams, Members(streams.bootstrap_servers)
+
+    def read(self, stages: Iterable[str]) -> dict[str, int]:
+        """By stage; empty where nobody could say."""
+        groups = {f"{self._streams.group_prefix}.{stage}": stage for stage in stages}
+        try:
+            return {groups[group]: len(members) for group, members in self._members.read(groups).items()}
+        except Unknown as error:
+            err.print(f"workers are not known: {error}", markup=False)
+            return {}
+
+
 class Exporter:
     """Reads the lag again and again and tells Prometheus; where the broker does not answer, nothing is told, rather than what was."""
 
-    def __init__(self, reader: LagReader) -> None:
-        self._reader = reader
+    def __init__(self, streams: StreamSettings) -> None:
+        self._reader, self._workers = LagReader(streams), Workers(streams)
         self._read_at = float("-inf")
         self._why = "the broker has not been asked yet"
 
@@ -67,7 +86,7 @@ class Exporter:
 
     def turn(self) -> None:
         try:
-            tell(self._reader.read().values())
+            found = self._reader.read()
         except BrokerUnreachable as error:
             self._why = str(error)
             for gauge in (engine_metrics.STAGE_LAG_RECORDS, engine_metrics.STAGE_LAG_SECONDS, engine_metrics.STAGE_WORKERS):
@@ -75,20 +94,22 @@ class Exporter:
             err.print(self._why, markup=False)
         else:
             self._read_at = time.monotonic()
+            tell(found.values(), self._workers.read(found))
 
 
-def tell(stages: Iterable[StageLag]) -> None:
+def tell(stages: Iterable[StageLag], workers: Mapping[str, int]) -> None:
+    engine_metrics.STAGE_WORKERS.clear()
     for stage in stages:
         engine_metrics.STAGE_LAG_RECORDS.labels(stage.stage).set(stage.records)
         engine_metrics.STAGE_LAG_SECONDS.labels(stage.stage).set(stage.seconds)
-        engine_metrics.STAGE_WORKERS.labels(stage.stage).set(stage.workers)
+    for name, count in workers.items():
+        engine_metrics.STAGE_WORKERS.labels(name).set(count)
 
 
-def _serve(reader: LagReader, host: str, port: int) -> None:
+def _serve(exporter: Exporter, host: str, port: int) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    exporter = Exporter(reader)
     try:
         server = HealthServer(exporter, host, port)
     except OSError as error:

@@ -8,13 +8,13 @@ same ids, which is a redelivery.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import orjson
 
+from schemas import ids
 from streams.objects import ObjectMissing, ObjectStore
 from streams.replay.log import Slice
 from streams.replay.selection import Offsets, Selection
@@ -80,11 +80,7 @@ class Progress:
 
     def alive(self, now_ms: int | None = None) -> bool:
         """Whether an owner feeds it right now, as far as one can tell."""
-        return self.state in OPEN and bool(self.owner) and (now_ms or _now()) - self.beat_ms < SILENT_MS
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
+        return self.state in OPEN and bool(self.owner) and (now_ms or ids.now_ms()) - self.beat_ms < SILENT_MS
 
 
 _PLAN = ("selection", "slices")
@@ -144,7 +140,7 @@ class Control:
                 raise Busy(
                     f"run {self.run} is being fed by {found.owner}; pause it first, or wait {SILENT_MS // 1000} s after its process has died"
                 )
-            return replace(found, owner=owner, beat_ms=_now(), state="feeding", wanted="", reason="")
+            return replace(found, owner=owner, beat_ms=ids.now_ms(), state="feeding", wanted="", reason="")
 
         return self.change(mine)
 
@@ -154,7 +150,7 @@ class Control:
         def said(found: Progress) -> Progress:
             if found.owner != me:
                 raise Busy(f"run {self.run} was taken over by {found.owner}")
-            return replace(found, beat_ms=_now(), **changes)
+            return replace(found, beat_ms=ids.now_ms(), **changes)
 
         return self.change(said)
 

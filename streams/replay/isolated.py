@@ -10,8 +10,8 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.admin import admin
+from streams.offsets import patiently
 from streams.settings import StreamSettings
-from streams.source import patiently
 
 _LEAVING_S = 30.0
 

@@ -14,9 +14,10 @@ from typing import Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from streams.offsets import patiently
 from streams.replay.selection import BadSelection, Selection
 from streams.settings import StreamSettings
-from streams.source import patiently
+from streams.source import readable
 from streams.topics import CATALOGUE
 
 OUT_OF_ORDER_MS = 3_600_000
@@ -178,6 +179,7 @@ def kafka_log(settings: StreamSettings) -> Iterator[KafkaLog]:
 
 
 def _record(topic: str, message: Message) -> LogRecord:
+    readable(message)
     return LogRecord(
         topic,
         message.partition(),

@@ -33,7 +33,12 @@ class Chosen:
 
 
 def of_run(topic: str, record: Any, run: str) -> Any:
-    """The record as one of a run: with its own id, since two runs never share one, and no usage yet. The wire name of ``topic`` is in the catalogue."""
+    """The record as one of a run: with its own id, since two runs never share one, and no usage yet. The wire name of ``topic`` is in the catalogue.
+
+    A deadline was the original's: nobody waits for a replay until then.
+    """
+    if getattr(record, "deadline", None) is not None:
+        record = replace(record, deadline=None)
     if not isinstance(record, Step):
         return replace(record, run=run)
     kind = SCHEMA_NAMES[type(record)]

@@ -1,4 +1,4 @@
-"""A worker process with one paid stage, for kill tests: ``python paid_worker.py SETTINGS_JSON FOLDER NAME PROVIDER_PORT``."""
+"""A worker process with one paid stage, for kill tests: ``python paid_worker.py SETTINGS_JSON FOLDER NAME PROVIDER_PORT READY_FILE``."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from streams.topics import ARTIFACT_REJECTED, FEATURES_EXTRACTED, GENERATION_REQ
 from streams.worker import run_worker
 from tests.streams import provider
 
-LIMIT_S = 1.5
-"""Of a call; the provider takes a tenth of it."""
+LIMIT_S = 3.0
+"""Of a call; the provider takes 50 to 150 ms."""
 
 
 def paid_stage(port: int) -> Stage:
@@ -39,7 +39,7 @@ def paid_stage(port: int) -> Stage:
 def main() -> None:
     settings = StreamSettings(**json.loads(sys.argv[1]))
     store = FolderStore(Path(sys.argv[2]), durable=False)
-    asyncio.run(run_worker([paid_stage(int(sys.argv[4]))], settings, store, name=sys.argv[3]))
+    asyncio.run(run_worker([paid_stage(int(sys.argv[4]))], settings, store, name=sys.argv[3], ready=Path(sys.argv[5]).touch))
 
 
 if __name__ == "__main__":

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from schemas import ids
-from schemas.records import FeaturesExtracted, Record
+from schemas.records import FeaturesExtracted, Record, Verdict
 from sinks.objects import FolderStore, StoreUnreachable
 from streams import runs, steps
-from streams.contract import Context, Effect, Retry
+from streams.contract import Context, Delivery, Effect, Retry
+from streams.failures import Rejected
 from streams.topics import ARTIFACT_REJECTED, CATALOGUE, FEATURES_EXTRACTED, GENERATION_REQUESTED
 from tests.streams.world import World, features, plan, run, stage, until
 
@@ -109,3 +111,44 @@ def test_a_run_does_not_take_over_that_its_parent_gave_up(world: World) -> None:
     child = ids.new_id()
     runs.open_run(world.store, child, kind="dead_letters", parent="", mode="reuse")
     assert steps.recorded(world.store, world.codec, features(request_id=source.request_id, run=child), "plan", 0) is None
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_verdict_that_no_topic_takes_ends_its_request_and_not_the_worker(world: World, recorded: bool) -> None:
+    """Said by a handler; claimed by an earlier release, which claimed before it looked; and with a reason that is a novel."""
+    world = world.with_settings(partitions=1)
+    novel = os.urandom(1 << 20).hex()
+
+    async def judge(record: FeaturesExtracted, context: Context) -> Sequence[Record]:
+        if record.frames == 2:
+            raise Rejected(novel + "\ud800", novel + "\ud800")
+        return [verdict(context)] if record.frames < 2 else await plan(record, context)
+
+    def verdict(context: Context) -> Verdict:
+        return context.make(Verdict, state="rejected", stage="plan", reason="novel", message=novel)
+
+    declared = stage(judge, effect=Effect.IDEMPOTENT, recorded=recorded, retry=Retry(2))
+    world.create(declared)
+    sent = [features(n) for n in range(4)]
+    before = Context("plan", sent[1], Delivery("features.extracted", 0, 1, 0, 1), None)  # type: ignore[arg-type]
+    outputs = steps.encode(world.codec, before.finish([verdict(before)]))
+    if recorded:
+        steps.record(world.store, sent[1], "plan", 0, outputs, "0")
+    else:
+        steps.settle(world.store, sent[1], outputs)
+    for record in sent:
+        world.send(FEATURES_EXTRACTED, record)
+
+    async def main() -> None:
+        async with world.running(declared) as task:
+            await until(lambda: world.committed("plan", FEATURES_EXTRACTED) == {0: 4}, task=task)
+
+    run(main())
+    assert [(letter.offset, letter.reason) for letter in world.dead()] == [(0, "output_too_large"), (1, "output_too_large")]
+    said: dict[str, Verdict] = {v.request_id: v for v in world.records(ARTIFACT_REJECTED)}
+    reasons = [said[record.request_id].reason for record in sent[:3]]
+    assert reasons == ["dead_letter.output_too_large", "novel", novel[:100] + "..."]
+    assert said[sent[1].request_id].event_id == outputs[0].header("millrace-event-id") and novel.startswith(
+        said[sent[1].request_id].message[:-3]
+    )
+    assert [r.request_id for r in world.records(OUT)] == [sent[3].request_id]

@@ -78,3 +78,4 @@ def test_a_worker_answers_what_it_is(world: World) -> None:
     assert gone.status_code == 503 and "not a member" in gone.text
     assert ask("/healthz").status_code == 503
     server.close()
+    health.close()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from prometheus_client import REGISTRY
 
 from schemas.records import FeaturesExtracted, Record
@@ -28,7 +29,7 @@ def test_a_stage_without_any_worker_is_behind_by_the_age_of_its_oldest_record(wo
     world.create(stage())
     reader = LagReader(world.settings, ["plan"])
     empty = reader.read()["plan"]
-    assert (empty.records, empty.seconds, empty.workers) == (0, 0, 0)
+    assert (empty.records, empty.seconds) == (0, 0)
     assert empty.partitions == world.settings.partitions, "tiers are not counted"
     for partition, age in ((0, 100), (0, 5), (1, 300)):
         world.send(FEATURES_EXTRACTED, features(), partition=partition, timestamp=ago(age))
@@ -39,11 +40,9 @@ def test_a_stage_without_any_worker_is_behind_by_the_age_of_its_oldest_record(wo
     async def main() -> None:
         async with world.running(stage()) as task:
             await until(lambda: reader.read()["plan"].records == 0, task=task)
-            working = reader.read()["plan"]
-            assert (working.seconds, working.workers) == (0, 1)
+            assert reader.read()["plan"].seconds == 0
 
     run(main())
-    assert reader.read()["plan"].workers == 0
     reader.close()
 
 
@@ -108,9 +107,10 @@ def test_a_broker_that_is_there_and_says_nothing_is_one_that_cannot_be_reached(w
     """Who asks again and again (scaling, watching) expects one error and must not end by another."""
 
     def silent(_: LagReader) -> None:
-        raise TimeoutError
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
     monkeypatch.setattr(LagReader, "_read", silent)
+    monkeypatch.setattr("streams.lag._TIMEOUT_S", 0.2)
     reader = LagReader(world.settings)
     with pytest.raises(BrokerUnreachable):
         reader.read()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from decimal import Decimal
@@ -38,6 +40,7 @@ class Owner:
         self.settings = StreamSettings(bootstrap_servers="-", registry_url="-", code_version=code_version, clock_skew_s=2, **settings)
         self.delivered: list[Record] = []
         self.now = 1_000_000
+        self.stops_at = math.inf
 
     async def deliver(self, records: Any) -> None:
         self.delivered += records
@@ -49,7 +52,7 @@ class Owner:
 
     def step(self, source: Any) -> Context:
         context = Context("generate", source, Delivery("t", 0, 0, 0, 1), self)
-        context.calls = Calls(source, context, self, clock=lambda: self.now)
+        context.calls = Calls(source, context, self, clock=lambda: self.now, stops_at=lambda: self.stops_at)
         return context
 
     def bill(self, context: Context) -> list[tuple[int, int, str, Decimal | None]]:
@@ -422,6 +425,20 @@ def test_a_step_without_time_for_another_call_comes_again_instead(store: FolderS
         assert context.calls is not None
         context.calls.within(20)
         assert (await ask(context, provider)).ok and provider.calls == [0, 1]
+
+    run(main)
+
+
+def test_a_worker_that_stops_begins_no_call_that_it_would_cut_off(store: FolderStore) -> None:
+    source, provider = features(), Provider(GOOD)
+
+    async def main() -> None:
+        leaving = Owner(store)
+        leaving.stops_at = time.monotonic() + 1
+        with pytest.raises(Waiting, match="this worker stops"):
+            await ask(leaving.step(source), provider)
+        assert not provider.calls
+        assert (await ask(Owner(store).step(source), provider)).ok and provider.calls == [0]
 
     run(main)
 

@@ -39,10 +39,11 @@ class House:
 
     def start(self) -> subprocess.Popen[bytes]:
         name = f"w{len(self.workers)}"
+        ready = self.folder / f"{name}.ready"
         command = [sys.executable, paid_worker.__file__, self.world.settings.model_dump_json(), str(self.world.store.root), name]
         with (self.folder / f"{name}.log").open("wb") as log:
             environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-            self.workers.append(subprocess.Popen([*command, str(self.provider.port)], env=environment, stdout=log, stderr=log))
+            self.workers.append(subprocess.Popen([*command, str(self.provider.port), str(ready)], env=environment, stdout=log, stderr=log))
         return self.workers[-1]
 
     def feed(self, count: int) -> None:
@@ -57,6 +58,10 @@ class House:
         while not condition():
             assert time.monotonic() < end, [log.read_text()[-2000:] for log in self.folder.glob("w*.log")]
             time.sleep(0.3)
+
+    def ready(self) -> bool:
+        """Whether the newest worker is up: before, a SIGTERM just ends it."""
+        return (self.folder / f"w{len(self.workers) - 1}.ready").exists()
 
     def called(self, count: int) -> Callable[[], bool]:
         return lambda: len(self.provider.calls()) >= count
@@ -150,9 +155,12 @@ def test_members_that_come_and_go_leave_no_call_in_doubt(house: House) -> None:
     """Drained and recorded: who leaves finishes its calls, or somebody else takes their answers. Only what the provider never said is in doubt."""
     house.feed(50)
     house.start()
+    house.until(house.ready)
     for n in range(2):
         house.until(house.called(15 * (n + 1)))
         house.start()
+        house.until(house.ready)
+        house.feed(20)
         house.workers[-2].terminate()
     house.until(house.ended)
     house.stop()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streams import provenance
+from streams import fitting, provenance
 from streams.admin import largest_record
 from streams.codec import Codec
 from streams.contract import Delivery
@@ -29,7 +29,7 @@ def message(key: bytes = b"k", value: bytes = b"v", **headers: str) -> Any:
 
 def letter(message: Any, delivery: Delivery, record: Any = None) -> bytes:
     failure = Failure("bad_record", "x", "", retry=False)
-    made = provenance.fitting(provenance.dead_letter("plan", message, delivery, failure, record, "0"), CODEC, SETTINGS)
+    made = fitting.letter(provenance.dead_letter("plan", message, delivery, failure, record, "0"), CODEC, SETTINGS)
     return (made.key or b"") + CODEC.encode(DEAD_LETTERS, made)
 
 

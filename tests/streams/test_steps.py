@@ -19,6 +19,7 @@ from streams import runs, steps
 from streams.codec import Codec
 from streams.contract import Context, Delivery, Writer
 from streams.failures import Refused
+from streams.replay.scan import of_run
 from streams.topics import PROMPT_SUBMITTED, VIDEO_SUBMITTED
 from tests.streams.world import features, prompt
 
@@ -144,7 +145,7 @@ def done(codec: Codec, source: FeaturesExtracted, store: Any, spec: str = "{}", 
     context = Context("plan", source, Delivery("t", 0, 0, 0, 1), Services(store))
     if usage:
         context.meter("plan", quantity=1, unit="x", cost_usd=Decimal("0.1"))
-    return steps.encode(codec, context.finish([context.make(GenerationRequested, method="compose", spec=spec)]))
+    return steps.encode(codec, context.finish([context.make(GenerationRequested, method="compose", spec=spec, deadline=source.deadline)]))
 
 
 def test_outputs_are_recorded_once_whoever_races(store: FolderStore, codec: Codec) -> None:
@@ -161,17 +162,18 @@ def test_outputs_are_recorded_once_whoever_races(store: FolderStore, codec: Code
 def test_a_run_that_reuses_takes_its_parents_outputs_as_its_own_without_the_bill(
     store: FolderStore, codec: Codec, mode: str, reuses: bool
 ) -> None:
-    source = features()
+    source = features(deadline=5)
     original = steps.record(store, source, "plan", 0, done(codec, source, store, spec="original"), "v1")
     run = ids.new_id()
     runs.open_run(store, run, kind="replay", parent="", mode=mode)
-    replayed = features(request_id=source.request_id, run=run)
+    replayed = of_run("features.extracted", source, run)
+    assert replayed.run == run and replayed.deadline is None, "nobody waits for a replay until the original's deadline"
     found = steps.recorded(store, codec, replayed, "plan", 0)
     assert (found is not None) is reuses
     if not found:
         return
     records = [codec.decode(kind, o.value) for o in found for kind in [GenerationRequested]]
-    assert len(records) == 1 and records[0].spec == "original" and records[0].run == run
+    assert len(records) == 1 and records[0].spec == "original" and (records[0].run, records[0].deadline) == (run, None)
     assert records[0].event_id not in {o.header("millrace-event-id") for o in original}
     assert steps.recorded(store, codec, replayed, "plan", 0) == found
     assert any(codec.decode(UsageRecorded, o.value) for o in original if o.topic == "usage.recorded")

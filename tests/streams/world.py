@@ -19,12 +19,11 @@ from streams.admin import ensure_topics
 from streams.batch import BatchStage
 from streams.codec import Codec
 from streams.contract import Context, Effect, Stage
+from streams.offsets import patiently
 from streams.registry import Registry
-from streams.runner import topics_of
 from streams.settings import StreamSettings
-from streams.source import patiently
 from streams.topics import ARTIFACT_REJECTED, CATALOGUE, FEATURES_EXTRACTED, GENERATION_REQUESTED, USAGE_RECORDED, Topic, key_of
-from streams.worker import run_worker
+from streams.worker import needed, run_worker
 
 
 class World:
@@ -42,12 +41,7 @@ class World:
         return World(self.settings.model_copy(update=changes), self.store)
 
     def create(self, *stages: Stage | BatchStage, **settings: Any) -> None:
-        topics: list[Topic] = []
-        for stage in stages:
-            topics += (
-                topics_of(stage) if isinstance(stage, Stage) else [*stage.reads, CATALOGUE["dead.letters"], CATALOGUE["metrics.recorded"]]
-            )
-        ensure_topics(self.settings.model_copy(update=settings), dict.fromkeys(topics))
+        ensure_topics(self.settings.model_copy(update=settings), dict.fromkeys(t for stage in stages for t in needed(stage)))
 
     def send(self, topic: Topic, value: Record | bytes | None, *, key: bytes | str | None = "own", **more: Any) -> tuple[int, int]:
         """Produce one record and wait for it; returns its partition and offset."""
