@@ -63,6 +63,8 @@ class Sender:
     tenant: str = "default"
     project: str = "default"
     priority: str = "normal"
+    deadline: int | None = None
+    """When the request must be done, ms since 1970."""
 
     def checked(self) -> Sender:
         try:
@@ -71,7 +73,14 @@ class Sender:
             check_priority(self.priority)
         except BadName as error:
             raise RefusedAtDoor("bad_name", str(error)) from error
+        if self.deadline is not None and self.deadline <= ids.now_ms():
+            raise RefusedAtDoor("deadline", "the deadline has passed already")
         return self
+
+
+def _said(submission: dict[str, Any]) -> dict[str, Any]:
+    """What makes two submissions the same: who tries again has another id, and may give it longer. The first one's deadline stands."""
+    return {name: value for name, value in submission.items() if name not in ("request_id", "deadline")}
 
 
 def _idempotency(tenant: str, key: str) -> str:
@@ -150,7 +159,8 @@ class Door:
         self._admit(sender, idempotency_key)
         ref, size = put_content_file(self._objects, sender.tenant, path)
         record = VideoSubmitted(
-            request_id=ids.new_id(), tenant=sender.tenant, project=sender.project, priority=sender.priority, media_uri=str(ref), media_size=size,
+            request_id=ids.new_id(), tenant=sender.tenant, project=sender.project, priority=sender.priority, deadline=sender.deadline,
+            media_uri=str(ref), media_size=size,
             media_type=MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream"), file_name=path.name[:200],
         )  # fmt: skip
         return self._accept(VIDEO_SUBMITTED, record, idempotency_key)
@@ -169,7 +179,12 @@ class Door:
             raise RefusedAtDoor("bad_text", f"the prompt is not text: {error.reason} at character {error.start}") from error
         self._admit(sender, idempotency_key)
         record = PromptSubmitted(
-            request_id=ids.new_id(), tenant=sender.tenant, project=sender.project, priority=sender.priority, prompt=text
+            request_id=ids.new_id(),
+            tenant=sender.tenant,
+            project=sender.project,
+            priority=sender.priority,
+            deadline=sender.deadline,
+            prompt=text,
         )
         return self._accept(PROMPT_SUBMITTED, record, idempotency_key)
 
@@ -184,7 +199,7 @@ class Door:
             record, again = self._first_under(topic, record, key)
         value = self._codec.encode(topic, record)
         # Known from here on, so that its status can be asked before any stage has seen it.
-        steps.register(self._objects, topic, record, value, int(time.time() * 1000))
+        steps.register(self._objects, topic, record, value, ids.now_ms())
         if not again or steps.verdict_of(self._objects, self._codec, record.tenant, "", record.request_id) is None:
             self._send(topic, record.request_id.encode(), value, record.request_id, record.tenant, self._traced(topic, record))
         return Accepted(record.request_id, again)
@@ -199,7 +214,7 @@ class Door:
         mine = {"topic": topic.name, **asdict(record)}
         won, body = claim(self._objects, name, json.dumps(mine, sort_keys=True).encode())
         first = json.loads(body)
-        if not won and {**first, "request_id": ""} != {**mine, "request_id": ""}:
+        if not won and _said(first) != _said(mine):
             raise RefusedAtDoor(
                 "idempotency_conflict", f"the idempotency key was used before for another submission (request {first['request_id']})"
             )
@@ -212,7 +227,7 @@ class Door:
 
     def audit(self, actor: str, action: str, *, target: str = "", tenant: str = "", run: str = "", **details: str) -> None:
         """Put what a person did on the record."""
-        now = int(time.time() * 1000)
+        now = ids.now_ms()
         event = AuditRecorded(
             event_id=self.writer.next_id(now),
             actor=actor,

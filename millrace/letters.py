@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
@@ -162,7 +161,7 @@ class Letters:
         control.create(
             Progress(
                 run=run, kind="dead_letters", parent=parent, mode="reuse", isolated=False, effects="live", actor=actor,
-                started_ms=time.time_ns() // 1_000_000, selection=None, slices=(), stages=(), total=len(requests), requests=len(unique),
+                started_ms=ids.now_ms(), selection=None, slices=(), stages=(), total=len(requests), requests=len(unique),
                 estimated_usd=None, budget_usd=None, rate=0.0, window=0, wait=False, state="done", fed=len(requests), fed_requests=len(unique),
             )
         )  # fmt: skip

@@ -179,7 +179,7 @@ class Replays:
             _until(lambda: self.figures.knows_isolated(run), _KNOWN_WITHIN_S, "the sink does not write: no isolated run can start")
         progress = Progress(
             run=run, kind="replay", parent=about.parent, mode=about.mode, isolated=about.isolated, effects=about.effects, actor=actor,
-            started_ms=time.time_ns() // 1_000_000, selection=wish.selection, slices=estimate.plan.slices,
+            started_ms=ids.now_ms(), selection=wish.selection, slices=estimate.plan.slices,
             stages=_stages(estimate.count), total=estimate.count.records,
             requests=len(estimate.count.requests), estimated_usd=None if estimate.usd is None else str(estimate.usd),
             budget_usd=about.budget_usd, rate=wish.rate, window=wish.window, wait=wish.wait or wish.isolated,

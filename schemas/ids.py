@@ -28,9 +28,14 @@ def _uuid7(unix_ms: int, rand: int) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def now_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
 def new_id(unix_ms: int | None = None) -> str:
     """A fresh UUIDv7, for now or the given time."""
-    return _uuid7(time.time_ns() // 1_000_000 if unix_ms is None else unix_ms, int.from_bytes(os.urandom(10), "big"))
+    return _uuid7(now_ms() if unix_ms is None else unix_ms, int.from_bytes(os.urandom(10), "big"))
 
 
 def parse_id(text: str) -> str:

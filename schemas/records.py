@@ -21,6 +21,7 @@ class VideoSubmitted:
     file_name: str = ""
     run: str = ""
     priority: str = "normal"
+    deadline: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class PromptSubmitted:
     prompt: str
     run: str = ""
     priority: str = "normal"
+    deadline: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class FeaturesExtracted(Step):
     height: int
     screens: int
     actions: int
+    deadline: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,9 @@ submit = typer.Typer(no_args_is_help=True, help="Hand over recordings or prompts
 Tenant = Annotated[str, typer.Option(help="On whose behalf. Exists on first use.")]
 Project = Annotated[str, typer.Option(help="Artifacts are versioned within it. Exists on first use.")]
 Priority = Annotated[str, typer.Option(help="critical, high, normal or low.")]
+Within = Annotated[
+    float | None, typer.Option(help="Seconds until it must be done; what cannot be done by then is rejected with a retry-after.", min=0.001)
+]
 Key = Annotated[str | None, typer.Option("--idempotency-key", help="Handing the same over again under this key gives the same request.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Return when all have ended and their usage is complete; shows progress.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait at most (with --wait); then exit code 4.")]
@@ -37,6 +40,7 @@ def submit_video(
     tenant: Tenant = "default",
     project: Project = "default",
     priority: Priority = "normal",
+    within: Within = None,
     idempotency_key: Key = None,
     wait: Wait = False,
     timeout: Timeout = 900,
@@ -44,7 +48,7 @@ def submit_video(
     data: Data = None,
 ) -> None:
     """Turn screen recordings into applications that look and behave like them."""
-    _submit([("video", f) for f in files], Sender(tenant, project, priority), idempotency_key, wait, timeout, json, data)
+    _submit([("video", f) for f in files], _sender(tenant, project, priority, within), idempotency_key, wait, timeout, json, data)
 
 
 @submit.command("prompt")
@@ -56,6 +60,7 @@ def submit_prompt(
     tenant: Tenant = "default",
     project: Project = "default",
     priority: Priority = "normal",
+    within: Within = None,
     idempotency_key: Key = None,
     wait: Wait = False,
     timeout: Timeout = 900,
@@ -66,7 +71,11 @@ def submit_prompt(
 
     Example: millrace submit prompt --wait "an inventory app with products (name, price, stock) and suppliers (name, country)"
     """
-    _submit([("prompt", t) for t in texts], Sender(tenant, project, priority), idempotency_key, wait, timeout, json, data)
+    _submit([("prompt", t) for t in texts], _sender(tenant, project, priority, within), idempotency_key, wait, timeout, json, data)
+
+
+def _sender(tenant: str, project: str, priority: str, within: float | None) -> Sender:
+    return Sender(tenant, project, priority, None if within is None else int((time.time() + within) * 1000))
 
 
 def _text(argument: str) -> str:

@@ -72,6 +72,7 @@ class Extractor:
                 frames_uri=frames_uri,
                 features_size=len(features),
                 duration_s=answer["duration_s"],
+                deadline=record.deadline,
                 **answer["facts"],
             )
         ]

@@ -39,23 +39,23 @@ class Planner:
     async def plan(self, record: PromptSubmitted | FeaturesExtracted, context: Context) -> Sequence[Record]:
         if isinstance(record, FeaturesExtracted):
             if self.settings.recordings:
-                return [await _asked(context, "model", Task(features_uri=record.features_uri).to_json())]
-            return [context.make(GenerationRequested, method="reconstruct", features_uri=record.features_uri, frames_uri=record.frames_uri)]
+                return [await _asked(record, context, "model", Task(features_uri=record.features_uri).to_json())]
+            about = {"features_uri": record.features_uri, "frames_uri": record.frames_uri}
+            return [context.make(GenerationRequested, method="reconstruct", **about, deadline=record.deadline)]
         try:
             spec = await asyncio.to_thread(understand, record.prompt)
         except NotUnderstood as error:
             if self.settings.model:
-                return [await _asked(context, "model", Task(prompt=record.prompt, why=str(error)).to_json())]
+                return [await _asked(record, context, "model", Task(prompt=record.prompt, why=str(error)).to_json())]
             raise Rejected(error.reason, str(error)) from error
         except BadPrompt as error:
             raise Rejected(error.reason, str(error)) from error
-        return [await _asked(context, "compose", spec.to_json())]
+        return [await _asked(record, context, "compose", spec.to_json())]
 
 
-async def _asked(context: Context, method: str, body: bytes) -> GenerationRequested:
-    if len(body) <= INLINE_BYTES:
-        return context.make(GenerationRequested, method=method, spec=body.decode())
-    return context.make(GenerationRequested, method=method, spec_uri=await context.put(body))
+async def _asked(record: PromptSubmitted | FeaturesExtracted, context: Context, method: str, body: bytes) -> GenerationRequested:
+    spec = {"spec": body.decode()} if len(body) <= INLINE_BYTES else {"spec_uri": await context.put(body)}
+    return context.make(GenerationRequested, method=method, **spec, deadline=record.deadline)
 
 
 def stage(settings: PlanSettings | None = None) -> Stage:

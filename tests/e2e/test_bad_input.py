@@ -98,6 +98,8 @@ def test_bad_records_become_dead_letters_and_the_stages_go_on(stack, eventually)
         (prompt(request_id="not-an-id"), "plan", "bad_id"),
         (prompt(request_id=ids.new_id(now + 3_600_000)), "plan", "id_time"),
         (prompt(request_id=ids.new_id(now - 8 * 86_400_000)), "plan", "id_time"),
+        (prompt(deadline=now - 1, tenant="late"), None, None),
+        (recording("object:late/" + "0" * 64, deadline=now - 1, tenant="late"), None, None),
         (prompt(request_id=used), None, None),
         (prompt(request_id=used, prompt="an app with other things (name)"), "plan", "id_reused"),
     ]
@@ -122,6 +124,12 @@ def test_bad_records_become_dead_letters_and_the_stages_go_on(stack, eventually)
         lambda: stack.sql(f"SELECT 1 AS x FROM requests WHERE id = toUUID('{used}') AND state = 'validated'"),
         "the first user of the id to be validated",
     )
+    # What comes after its deadline is a verdict: of extract before the recording is fetched, of generate for what plan passed on.
+    eventually(
+        lambda: len(stack.sql("SELECT 1 AS x FROM requests WHERE tenant = 'late' AND state = 'rejected'")) == 2, "both late requests to end"
+    )
+    late = stack.sql("SELECT stage, reason FROM verdicts WHERE tenant = 'late' ORDER BY stage")
+    assert late == [{"stage": "extract", "reason": "deadline"}, {"stage": "generate", "reason": "deadline"}]
     reasons = {r["reason"] for r in stack.sql("SELECT reason FROM verdicts WHERE tenant = 'bad' AND state = 'rejected'")}
     assert {"dead_letter.bad_name", "dead_letter.foreign_reference", "dead_letter.id_time"} <= reasons
 

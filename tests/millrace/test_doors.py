@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from millrace.doors import Door, RefusedAtDoor, Sender
@@ -35,6 +37,7 @@ def test_prompts(door):
     assert refusal(door.prompt, "é" * (MAX_PROMPT_BYTES // 2 + 1), Sender()) == "prompt_too_large"
     assert refusal(door.prompt, "half a character: \udcff", Sender()) == "bad_text"
     assert refusal(door.prompt, "x", Sender(priority="urgent")) == "bad_name"
+    assert refusal(door.prompt, "x", Sender(deadline=int(time.time() * 1000) - 1)) == "deadline"
     assert refusal(door.prompt, "x", Sender(), "") == "bad_idempotency_key"
     assert refusal(door.prompt, "x", Sender(), "k" * 257) == "bad_idempotency_key"
 

@@ -107,7 +107,7 @@ ATTEMPTS = {
     "read a secret in the environment": Attempt("outcome = 'ESCAPED' if {name!r} in ' '.join(os.environ.values()) else 'NOTHING'", ("NOTHING",), control=True),
     "use an inherited descriptor": Attempt(
         "outcome = 'NOTHING'\n"
-        "for fd in range(3, 256):\n"
+        "for fd in map(int, os.listdir('/proc/self/fd')):\n"
         "    try:\n"
         "        if b'{name}' in os.pread(fd, 100, 0): outcome = 'ESCAPED'\n"
         "    except OSError: pass",
