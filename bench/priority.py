@@ -196,7 +196,7 @@ async def one(world: World, side: str, load: float, capacity: float, seconds: fl
     for at, record in planned:
         if (ahead := at - (time.monotonic() - began)) > 0:
             await asyncio.sleep(ahead)
-        now = time.time_ns() // 1_000_000
+        now = ids.now_ms()
         due = DEADLINE_S.get(record.priority)
         record = replace(record, occurred_at=now, deadline=now + int(due * 1000) if due else None)
         topic = GENERATION_REQUESTED[record.priority if len(topics) > 1 else topics[0]]

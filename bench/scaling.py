@@ -144,12 +144,12 @@ def measure(records: int, work_s: float, most: int, scaling: ScalingSettings, ti
         if not began:
             return
         lag, size, t = lags[STAGE], sizes[STAGE], round(now - began[0], 1)
-        course.append({"s": t, "pool": size, "members": lag.workers, "lag_records": lag.records, "lag_s": round(lag.seconds, 1)})
-        print(f"{t:6.1f} s  pool {size}  members {lag.workers}  lag {lag.records:5} records, {lag.seconds:5.1f} s", file=sys.stderr)
+        course.append({"s": t, "pool": size, "lag_records": lag.records, "lag_s": round(lag.seconds, 1)})
+        print(f"{t:6.1f} s  pool {size}  lag {lag.records:5} records, {lag.seconds:5.1f} s", file=sys.stderr)
         largest[0] = max(largest[0], size)
         if lag.records == 0:
             drained_s.append(t)
-            if size == 1 and lag.workers == 1 and largest[0] > 1:
+            if size == 1 and largest[0] > 1:
                 over.set()
 
     with tempfile.TemporaryDirectory(prefix="millrace-scaling-") as folder:

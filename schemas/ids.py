@@ -54,6 +54,16 @@ def id_time_ms(request_id: str) -> int:
     return int(request_id[:8] + request_id[9:13], 16)
 
 
+def run_name(run: str) -> str:
+    """What a run is called where an empty name cannot stand: in claims' keys."""
+    return run or "original"
+
+
+def step_name(request: str, stage: str, round: int) -> str:
+    """What a step is called within its tenant and run: by its claim, its ledger and its reservation, which must mean the same one."""
+    return f"{request}.{stage}.{round}"
+
+
 def _hash(parts: tuple[str | int, ...]) -> str:
     """A hash of the parts in hex, each framed by its length, so that ('ab', 'c') and ('a', 'bc') differ."""
     return hashlib.sha256("".join([f"{len(part)}:{part}" for part in map(str, parts)]).encode()).hexdigest()

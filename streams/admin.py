@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic, TopicMetadata
 
 from streams.settings import StreamSettings
 from streams.topics import Topic
+
+log = structlog.get_logger()
 
 
 class BrokerUnreachable(ConnectionError):
@@ -101,8 +104,33 @@ def topic_id(settings: StreamSettings, topic: str) -> str:
 
 
 def check_topics(settings: StreamSettings, topics: Iterable[Topic]) -> None:
-    """Raises :class:`TopicsMissing` with all that is not there, or :class:`BrokerUnreachable`."""
+    """Raises :class:`TopicsMissing` with all that is not there, or :class:`BrokerUnreachable`. What else is not as declared is said and lived with."""
+    wanted = list(topics)
     there = admin(settings).list_topics(timeout=30).topics
-    missing = sorted({name for t in topics if (name := settings.topic_prefix + t.name) not in there})
+    missing = sorted({name for t in wanted if (name := settings.topic_prefix + t.name) not in there})
     if missing:
         raise TopicsMissing(f"{', '.join(missing)}: not there on {settings.bootstrap_servers}; they are created where the stack is set up")
+    for topic in wanted:
+        for found in otherwise(topic, settings, there[settings.topic_prefix + topic.name]):
+            log.warning("topic is not as declared", topic=topic.name, found=found)
+
+
+def otherwise(topic: Topic, settings: StreamSettings, there: TopicMetadata) -> list[str]:
+    """What about a topic that is there is not as declared, each with what it means and what to do.
+
+    None of it makes results wrong, so none of it stops a stage: fewer partitions are less work side by side, one without a leader is read when it
+    has one again.
+    """
+    found = []
+    declared, count = topic.partitions or settings.partitions, len(there.partitions)
+    if count < declared:
+        found.append(
+            f"it has {count} of {declared} partitions: no more than {count} workers can share it. Add them with Kafka's own tools "
+            f"(kafka-topics --alter --topic {settings.topic_prefix}{topic.name} --partitions {declared}) while nothing waits in it, since keys "
+            f"then move; or declare {count}"
+        )
+    if headless := sorted(n for n, p in there.partitions.items() if p.leader < 0):
+        found.append(
+            f"partitions {', '.join(map(str, headless))} have no leader: what they hold is read when the broker that has it is back"
+        )
+    return found

@@ -75,7 +75,8 @@ class Stage:
     time_limit_s: float
     concurrency: int = 16
     order: str = "none"
-    """``none``: records run side by side over all partitions. ``key``: one at a time for each key, retried in place."""
+    """``none``: records run side by side over all partitions. ``key``: one at a time for each key, retried in place;
+    records without a key side by side."""
     recorded: bool = False
     retry: Retry = field(default_factory=Retry)
     counts: bool = False

@@ -124,7 +124,8 @@ class LagReader:
         self._watermarks = {stage: Watermarks(settings, f"{settings.group_prefix}.{stage}") for stage in names}
         self._topics = {s: [settings.topic_prefix + t.name for t in READ_BY[s]] for s in names}
         self._tiers = {s: [settings.topic_prefix + retry_topic(s, tier).name for tier in TIERS] for s in names}
-        self._partitions: dict[str, int] = {}
+        self._partitions: dict[str, list[int]] = {}
+        self._led: dict[str, list[int]] = {}
         self._partitions_at = float("-inf")
 
     def read(self) -> dict[str, StageLag]:
@@ -132,6 +133,7 @@ class LagReader:
         try:
             return patiently(self._read, _TIMEOUT_S)
         except KafkaException as error:
+            self._partitions_at = float("-inf")  # a partition may have lost its leader since
             raise BrokerUnreachable(f"{self._settings.bootstrap_servers}: {error.args[0].str()}") from error
 
     def _read(self) -> dict[str, StageLag]:
@@ -140,7 +142,7 @@ class LagReader:
         records: dict[str, int] = {}
         known: dict[Place, tuple[int, int]] = {}
         for stage, watermarks in self._watermarks.items():
-            mine = [(t, p) for t in (*self._topics[stage], *self._tiers[stage]) for p in range(self._partitions.get(t, 0))]
+            mine = [(t, p) for t in (*self._topics[stage], *self._tiers[stage]) for p in self._led.get(t, ())]
             committed = watermarks.committed(mine, _TIMEOUT_S) if mine else {}
             known |= watermarks.read((place for place in mine if place not in known), _TIMEOUT_S)
             # Where nothing is committed yet, or what was is gone, a worker starts at the earliest there is.
@@ -154,7 +156,7 @@ class LagReader:
                 stage=stage,
                 records=records[stage],
                 seconds=max((max(0.0, now - since[spot]) / 1000 for spot in behind[stage] if spot in since), default=0.0),
-                partitions=sum(self._partitions.get(topic, 0) for topic in topics),
+                partitions=sum(len(self._partitions.get(topic, ())) for topic in topics),
             )
             for stage, topics in self._topics.items()
         }
@@ -164,7 +166,9 @@ class LagReader:
             return
         there = self._admin.list_topics(timeout=_TIMEOUT_S).topics
         mine = {topic for by_stage in (self._topics, self._tiers) for topics in by_stage.values() for topic in topics}
-        self._partitions = {topic: len(there[topic].partitions) for topic in sorted(mine) if topic in there}
+        self._partitions = {topic: sorted(there[topic].partitions) for topic in sorted(mine) if topic in there}
+        # One without a leader says nothing, and is not to keep the others from saying how they are.
+        self._led = {topic: [n for n in numbers if there[topic].partitions[n].leader >= 0] for topic, numbers in self._partitions.items()}
         self._partitions_at = time.monotonic()
 
     def close(self) -> None:

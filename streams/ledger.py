@@ -31,6 +31,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import orjson
 
+from schemas import ids
 from streams.objects import ObjectStore, claim, claimed
 
 T = TypeVar("T")
@@ -225,9 +226,9 @@ class Ledger:
     """The ledger of one step. Its methods block in threads; only :meth:`begin`, :meth:`finish` and :meth:`add_late` write, each by one claim."""
 
     def __init__(self, store: ObjectStore, source: Any, stage: str, round: int, *, run: str | None = None) -> None:
-        run = source.run if run is None else run
+        run = ids.run_name(source.run if run is None else run)
         self._store, self._of = store, (source, stage, round)
-        self._prefix = f"ledger/{source.tenant}/{run or 'original'}/{source.request_id}.{stage}.{round}"
+        self._prefix = f"ledger/{source.tenant}/{run}/{ids.step_name(source.request_id, stage, round)}"
 
     def of_run(self, run: str) -> Ledger:
         """The same step's ledger in another run."""

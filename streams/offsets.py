@@ -36,6 +36,11 @@ _OF_THE_MOMENT = {
 """What a broker, or a client that just got to know it, answers while something moves or starts."""
 
 
+def of_the_moment(error: KafkaException) -> bool:
+    """Whether asking again may help."""
+    return error.args[0].code() in _OF_THE_MOMENT
+
+
 def patiently(call: Callable[[], T], seconds: float = 30) -> T:
     """Ask the broker until it answers: a coordinator or leader may be moving or starting. Raises ``KafkaException`` after the given time."""
     end = time.monotonic() + seconds
@@ -43,7 +48,7 @@ def patiently(call: Callable[[], T], seconds: float = 30) -> T:
         try:
             return call()
         except KafkaException as error:
-            if error.args[0].code() not in _OF_THE_MOMENT or time.monotonic() > end:
+            if not of_the_moment(error) or time.monotonic() > end:
                 raise
             time.sleep(0.1)
 
@@ -64,6 +69,11 @@ class Watermarks:
         self._consumer = Consumer(
             {"bootstrap.servers": settings.bootstrap_servers, "group.id": group, "enable.auto.commit": False, "log_level": 0}
         )
+
+    def places(self, topics: Iterable[str], timeout_s: float = 10.0) -> list[Place]:
+        """The partitions of those topics that are there and have a leader: others say nothing. Raises ``KafkaException``."""
+        there = self._consumer.list_topics(timeout=timeout_s).topics
+        return [(t, n) for t in sorted(set(topics) & set(there)) for n, p in sorted(there[t].partitions.items()) if p.leader >= 0]
 
     def read(self, places: Iterable[Place], timeout_s: float) -> dict[Place, tuple[int, int]]:
         """The first offset and one past the last. Raises ``KafkaException``."""

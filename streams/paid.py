@@ -91,7 +91,7 @@ class Calls:
         """``stops_at`` says when (of ``time.monotonic``) this worker ends, as far as it knows: a call that could be cut off then is not begun."""
         self._source, self._context, self._services, self._clock, self._stops_at = source, context, services, clock, stops_at
         self.ledger = Ledger(services.objects, source, context.stage, context.round)
-        self._step = f"{source.request_id}.{context.stage}.{context.round}"
+        self._step = ids.step_name(source.request_id, context.stage, context.round)
         self._owner = ids.new_id()
         self._first = 0
         self._made = 0

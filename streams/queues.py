@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from confluent_kafka import KafkaException
+
 from streams.admin import admin
 from streams.offsets import Place, Watermarks, patiently
 from streams.settings import StreamSettings
@@ -31,19 +33,22 @@ class Queues:
         self._group = f"{settings.group_prefix}.{stage}"
         self._topics = {settings.topic_prefix + t.name for t in topics}
         self._timeout_s = timeout_s
-        self._admin = admin(settings, timeout_s)
+        admin(settings, timeout_s)  # so that who asks where no broker is hears where it looked
         self._watermarks = Watermarks(settings, self._group)
         self._places: list[Place] = []
         self._places_at = float("-inf")
 
     def read(self) -> dict[Place, Queue]:
-        """What every partition holds for the group, by topic (as in Kafka) and partition. Raises ``KafkaException`` or ``TimeoutError``."""
-        return patiently(self._read, self._timeout_s)
+        """What every partition with a leader holds for the group, by topic (as in Kafka) and partition. Raises ``KafkaException``."""
+        try:
+            return patiently(self._read, self._timeout_s)
+        except KafkaException:
+            self._places_at = float("-inf")  # a partition may have lost its leader since
+            raise
 
     def _read(self) -> dict[Place, Queue]:
         if time.monotonic() > self._places_at + _PARTITIONS_FOR_S:
-            there = self._admin.list_topics(timeout=self._timeout_s).topics
-            self._places = [(name, p) for name in sorted(self._topics & set(there)) for p in there[name].partitions]
+            self._places = self._watermarks.places(self._topics, self._timeout_s)
             self._places_at = time.monotonic()
         if not self._places:
             return {}

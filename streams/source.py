@@ -28,7 +28,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from streams.acknowledgement import Window
 from streams.admin import topic_ids
-from streams.offsets import Place, committed, patiently
+from streams.offsets import Place, committed, of_the_moment, patiently
 from streams.settings import CLASSIC_SESSION_S, StreamSettings
 
 log = structlog.get_logger()
@@ -40,6 +40,8 @@ _AT_ONCE = 5000
 """Records taken from the consumer in one turn at most: each turn costs the loop thread the interpreter's lock."""
 _SLICE = 500
 """Records the loop is given in one of its turns, so that timers, delivery reports and other stages have theirs."""
+_BOUNDS_WITHIN_S = 5.0
+"""How long a rebalance may wait for partitions to say where they begin, all together: those that have a leader are not to wait for those that have none."""
 OVERHEAD = 64
 """Bytes that a record counts with beside its value."""
 
@@ -502,8 +504,10 @@ class Source(Generic[R]):
     def _begin(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         starts = []
         self._topic_ids |= topic_ids(self.settings, {p.topic for p in partitions})
+        until = time.monotonic() + _BOUNDS_WITHIN_S
         for found in patiently(lambda: committed(consumer, partitions, 10)):
-            low, high = patiently(partial(consumer.get_watermark_offsets, TopicPartition(found.topic, found.partition), timeout=10))
+            # Where nobody says what there is, the partition has no leader. It is told when it has one whether the offset is out of range.
+            low, high = _bounds(consumer, found, until) or (found.offset, found.offset)
             if found.offset < 0:
                 offset = OFFSET_BEGINNING
             elif (was := found.metadata) and was != self._topic_ids.get(found.topic, was):
@@ -568,6 +572,23 @@ class Source(Generic[R]):
             # Something blocks the loop itself. It will find the windows retired when it comes back; nothing of theirs is committed.
             log.error("the event loop does not turn; partitions are given up without it", group=self.group, partitions=len(windows))
             return []
+
+
+def _bounds(consumer: Consumer, place: TopicPartition, until: float) -> tuple[int, int] | None:
+    """A partition's first offset and one past its last; None where the broker did not say before the given time (of ``time.monotonic``)."""
+
+    def ask() -> tuple[int, int]:
+        left = max(0.1, until - time.monotonic())
+        found: tuple[int, int] = consumer.get_watermark_offsets(TopicPartition(place.topic, place.partition), timeout=left)
+        return found
+
+    try:
+        return patiently(ask, until - time.monotonic())
+    except KafkaException as error:
+        if not of_the_moment(error):
+            raise
+        log.warning("a partition does not say where it begins", place=f"{place.topic}/{place.partition}", error=error.args[0].str())
+        return None
 
 
 def _without_kip_848(error: KafkaError) -> bool:

@@ -236,7 +236,8 @@ class Steps:
             if self._recorded and record.run:
                 steps.check_effects(shared.objects, record.run, stage.name)
             if stage.counts and shared.settings.quota.counts == "all" and (account := await shared.account(record)):
-                await asyncio.to_thread(account.reserve, f"{record.request_id}.{stage.name}.{context.round}", record.request_id, Decimal(0))
+                step = ids.step_name(record.request_id, stage.name, context.round)
+                await asyncio.to_thread(account.reserve, step, record.request_id, Decimal(0))
             try:
                 handling: Any = stage.handler(record, context)
                 try:

@@ -31,7 +31,6 @@ from streams.objects import ObjectStore, claim, claimed
 from streams.settings import StreamSettings
 from streams.topics import ARTIFACT_REJECTED, ARTIFACT_VALIDATED, CATALOGUE, DEAD_LETTERS, Topic, key_of, route
 
-ORIGINAL = "original"
 VERDICTS = frozenset({ARTIFACT_VALIDATED.name, ARTIFACT_REJECTED.name})
 OLDEST_MS = 7 * 86_400_000
 AHEAD_MS = 5 * 60_000
@@ -44,7 +43,7 @@ class Output(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes]]
-    """What readers use without decoding: sinks the id, schedulers the tenant. Or those of a record that goes on as it came (into a delay tier)."""
+    """What readers use without decoding: sinks the id, replays the tenant. Or those of a record that goes on as it came (into a delay tier)."""
 
     def header(self, name: str) -> str:
         return dict(self.headers)[name].decode()
@@ -52,10 +51,6 @@ class Output(NamedTuple):
 
 _new_output = partial(tuple.__new__, Output)
 _EVENT_ID, _TENANT = "millrace-event-id", "millrace-tenant"
-
-
-def _run(run: str) -> str:
-    return run or ORIGINAL
 
 
 def encode(codec: Codec, records: Sequence[Record]) -> list[Output]:
@@ -104,7 +99,12 @@ def register(store: ObjectStore, topic: Topic, record: Any, value: bytes, timest
 
 
 def recorded_key(source: Any, stage: str, round: int, run: str | None = None) -> str:
-    return f"recorded/{source.tenant}/{_run(source.run if run is None else run)}/{source.request_id}.{stage}.{round}"
+    run = ids.run_name(source.run if run is None else run)
+    return f"recorded/{source.tenant}/{run}/{ids.step_name(source.request_id, stage, round)}"
+
+
+def verdict_key(tenant: str, run: str, request_id: str) -> str:
+    return f"verdicts/{tenant}/{ids.run_name(run)}/{request_id}"
 
 
 def _pack(outputs: Sequence[Output], **more: str) -> bytes:
@@ -125,11 +125,19 @@ def _pack(outputs: Sequence[Output], **more: str) -> bytes:
     )
 
 
-def _unpack(body: bytes) -> list[Output]:
-    return [
+class _Recorded(NamedTuple):
+    outputs: list[Output]
+    code_version: str
+    """Of whoever did the step; empty for a verdict."""
+
+
+def _unpack(body: bytes) -> _Recorded:
+    packed = orjson.loads(body)
+    outputs = [
         Output(o["topic"], base64.b64decode(o["key"]) or None, base64.b64decode(o["value"]), _headers(o["event_id"], o["tenant"]))
-        for o in orjson.loads(body)["outputs"]
+        for o in packed["outputs"]
     ]
+    return _Recorded(outputs, str(packed.get("code_version", "")))
 
 
 def recorded(store: ObjectStore, codec: Codec, source: Any, stage: str, round: int) -> list[Output] | None:
@@ -139,18 +147,25 @@ def recorded(store: ObjectStore, codec: Codec, source: Any, stage: str, round: i
     """
     body = claimed(store, recorded_key(source, stage, round))
     if body is not None:
-        return settle(store, source, _unpack(body))
+        return settle(store, source, _unpack(body).outputs)
     if not source.run:
         return None
     run = runs.about(store, source.run)
     if run is None or run.mode != "reuse":
         return None
-    body = claimed(store, recorded_key(source, stage, round, run.parent))
-    if body is None or gave_up(_unpack(body)):
+    theirs = _done(store, source, stage, round, run.parent)
+    if theirs is None:
         return None
-    adopted = _adopt(codec, _unpack(body), source, stage, round)
-    by = str(orjson.loads(body).get("code_version", ""))  # whoever did the step, not who took it over
-    return record(store, source, stage, round, encode(codec, adopted), by)
+    adopted = _adopt(codec, theirs.outputs, source, stage, round)
+    return record(store, source, stage, round, encode(codec, adopted), theirs.code_version)  # of whoever did the step, not who took it over
+
+
+def _done(store: ObjectStore, source: Any, stage: str, round: int, run: str) -> _Recorded | None:
+    """What a step recorded in a run; None where it recorded nothing, or that it was given up."""
+    body = claimed(store, recorded_key(source, stage, round, run))
+    if body is None or gave_up((found := _unpack(body)).outputs):
+        return None
+    return found
 
 
 def check_effects(store: ObjectStore, run: str, stage: str) -> None:
@@ -165,8 +180,8 @@ def check_effects(store: ObjectStore, run: str, stage: str) -> None:
 
 def code_version_of(store: ObjectStore, source: Any, stage: str, run: str) -> str | None:
     """Which version of the code did a recorded step; None where it was not recorded, or given up. ``source`` is any record of its request and round."""
-    body = claimed(store, recorded_key(source, stage, getattr(source, "round", 0), run))
-    return None if body is None or gave_up(_unpack(body)) else str(orjson.loads(body).get("code_version", ""))
+    found = _done(store, source, stage, getattr(source, "round", 0), run)
+    return found and found.code_version
 
 
 def record(store: ObjectStore, source: Any, stage: str, round: int, outputs: Sequence[Output], code_version: str) -> list[Output]:
@@ -175,7 +190,7 @@ def record(store: ObjectStore, source: Any, stage: str, round: int, outputs: Seq
     First the step's outcome, then the verdict: a writer who dies in between leaves an outcome that says the same to whoever does the step again.
     """
     _, body = claim(store, recorded_key(source, stage, round), _pack(outputs, code_version=code_version))
-    return settle(store, source, _unpack(body))
+    return settle(store, source, _unpack(body).outputs)
 
 
 def _adopt(codec: Codec, outputs: Sequence[Output], source: Any, stage: str, round: int) -> list[Record]:
@@ -207,8 +222,8 @@ def settle(store: ObjectStore, source: Any, outputs: Sequence[Output]) -> list[O
     settled = list(outputs)
     for i, output in enumerate(outputs):
         if output.topic in VERDICTS:
-            _, body = claim(store, f"verdicts/{source.tenant}/{_run(source.run)}/{source.request_id}", _pack([output]))
-            settled[i] = _unpack(body)[0]
+            _, body = claim(store, verdict_key(source.tenant, source.run, source.request_id), _pack([output]))
+            settled[i] = _unpack(body).outputs[0]
     return settled
 
 
@@ -228,8 +243,8 @@ def gave_up(outputs: Sequence[Output]) -> bool:
 
 def verdict_of(store: ObjectStore, codec: Codec, tenant: str, run: str, request_id: str) -> Verdict | None:
     """The request's verdict in a run, if it has one."""
-    body = claimed(store, f"verdicts/{tenant}/{_run(run)}/{request_id}")
+    body = claimed(store, verdict_key(tenant, run, request_id))
     if body is None:
         return None
-    found: Verdict = codec.decode(Verdict, _unpack(body)[0].value)
+    found: Verdict = codec.decode(Verdict, _unpack(body).outputs[0].value)
     return found

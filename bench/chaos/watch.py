@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import httpx
-from confluent_kafka import OFFSET_BEGINNING, Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
+from streams.offsets import Watermarks, patiently
 from streams.settings import StreamSettings
 from streams.topics import ARTIFACT_REJECTED, ARTIFACT_VALIDATED
 
@@ -107,22 +108,17 @@ def everything(settings: StreamSettings, topics: Iterable[str]) -> dict[str, lis
 
 def backlog(settings: StreamSettings, reads: dict[str, list[str]]) -> dict[str, int]:
     """``GROUP TOPIC`` -> records that the group has not committed, of those where there are some. ``reads``: stage -> topics."""
-    admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers, "log_level": 0})
-    consumer = _reader(settings)
     left: dict[str, int] = {}
-    try:
-        there = consumer.list_topics(timeout=30).topics
-        for stage, topics in reads.items():
-            group = f"{settings.group_prefix}.{stage}"
-            known = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(30)
-            done = {(p.topic, p.partition): p.offset for p in known.topic_partitions}
-            for topic in topics:
-                name = settings.topic_prefix + topic
-                for partition in there[name].partitions:
-                    low, high = consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=30)
-                    behind = high - max(low, done.get((name, partition), low))
-                    if behind > 0:
-                        left[f"{group} {topic}"] = left.get(f"{group} {topic}", 0) + behind
-    finally:
-        consumer.close()
+    for stage, topics in reads.items():
+        group = f"{settings.group_prefix}.{stage}"
+        watermarks = Watermarks(settings, group)
+        try:
+            places = watermarks.places(settings.topic_prefix + topic for topic in topics)
+            done = patiently(partial(watermarks.committed, places, 10.0))
+            for (name, partition), (low, high) in patiently(partial(watermarks.read, places, 10.0)).items():
+                topic = name.removeprefix(settings.topic_prefix)
+                if (behind := high - max(low, done[name, partition])) > 0:
+                    left[f"{group} {topic}"] = left.get(f"{group} {topic}", 0) + behind
+        finally:
+            watermarks.close()
     return left

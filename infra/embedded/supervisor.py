@@ -38,6 +38,8 @@ from infra.embedded.registry import Registry, RegistrySettings
 SERVICES = ("kafka", "clickhouse", "registry")
 
 # Kafka takes a comma for the end of a folder's name and a backslash for an escape, the engine ? for settings and the others for patterns.
+_AGAIN_S = 5.0
+"""After which what ran beside and failed is started again."""
 _UNUSABLE = frozenset(",\\?*{}[]'\"\n\r")
 
 
@@ -285,11 +287,23 @@ class Supervisor:
         self._is_ready = True
         self._write_ready()
         for task in self._beside(self._endpoints):
-            thread = threading.Thread(target=task, args=(self, self._stop), name=type(task).__name__.lower(), daemon=True)
+            thread = threading.Thread(target=self._run_beside, args=(task,), name=type(task).__name__.lower(), daemon=True)
             self._threads.append(thread)
             thread.start()
         self._report(f"ready after {time.monotonic() - began:.1f} s")
         return self._endpoints
+
+    def _run_beside(self, task: Callable[[Supervisor, threading.Event], None]) -> None:
+        """As with processes: what fails is told and started again. A thread that ends unseen would leave the stack without scaling or watching."""
+        while not self._stop.is_set():
+            try:
+                task(self, self._stop)
+            except Exception as error:
+                name = threading.current_thread().name
+                self._report(f"{name} failed and starts again in {_AGAIN_S:g} s: {type(error).__name__}: {error}")
+                self._stop.wait(_AGAIN_S)
+            else:
+                return
 
     def _take_folder(self) -> None:
         if bad := set(str(self.data)) & _UNUSABLE:

@@ -12,8 +12,9 @@ import typer
 
 from millrace import settings as settings_module
 from millrace.commands.common import Data, Json, connected, explained
-from millrace.output import USAGE, fail, out, print_json, print_table
+from millrace.output import OK, REJECTED, USAGE, fail, out, print_json, print_table
 from sinks.clickhouse import ClickHouseError, ClickHouseUnavailable
+from streams.admin import admin, otherwise
 from streams.topics import CATALOGUE
 
 
@@ -82,8 +83,34 @@ def worker(
         work(stages, settings, ready)
 
 
-def topics(json: Json = False) -> None:
+def _check_topics(json: bool, data: Path | None) -> None:
+    with connected(data) as c:
+        settings = c.settings.streams
+        there = admin(settings).list_topics(timeout=30).topics
+    found = {}
+    for t in CATALOGUE.values():
+        name = settings.topic_prefix + t.name
+        if wrong := otherwise(t, settings, there[name]) if name in there else ["it is not there; it is created where the stack is set up"]:
+            found[t.name] = wrong
+    if json:
+        print_json(found)
+    else:
+        for topic, wrong in found.items():
+            for line in wrong:
+                out.print(f"{topic}: {line}", markup=False, soft_wrap=True)
+        if not found:
+            out.print("all topics are as declared")
+    raise SystemExit(REJECTED if found else OK)
+
+
+def topics(
+    check: Annotated[bool, typer.Option("--check", help="Say what on the broker is not as declared; exit code 1 if anything is.")] = False,
+    json: Json = False,
+    data: Data = None,
+) -> None:
     """Every topic with its schema, key, partitions, retention and owner, as declared in code."""
+    if check:
+        _check_topics(json, data)
     rows = [
         {
             "topic": t.name,

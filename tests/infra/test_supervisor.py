@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,8 +107,18 @@ def test_a_stack_is_ready_keeps_its_data_and_its_addresses_and_leaves_nothing(tm
 
 def test_what_dies_is_started_again_and_others_may_run_beside(tmp_path: Path, lines: list[str]) -> None:
     data = tmp_path / "one"
+    turns: list[float] = []
+
+    def fails_at_first(_: Supervisor, stop: threading.Event) -> None:
+        turns.append(time.monotonic())
+        if len(turns) == 1:
+            raise RuntimeError("no luck")
+        stop.wait()
+
     with (
-        Supervisor(StackSettings(data=data), lambda e: [worker("worker-a", e.data)], report=lines.append) as one,
+        Supervisor(
+            StackSettings(data=data), lambda e: [worker("worker-a", e.data)], report=lines.append, beside=lambda _: [fails_at_first]
+        ) as one,
         Supervisor(StackSettings(data=tmp_path / "two"), report=lines.append) as two,
     ):
         assert one.endpoints.bootstrap_servers != two.endpoints.bootstrap_servers
@@ -138,6 +149,8 @@ def test_what_dies_is_started_again_and_others_may_run_beside(tmp_path: Path, li
         eventually(answers)
         assert "kept" in AdminClient({"bootstrap.servers": one.endpoints.bootstrap_servers}).list_topics(timeout=60).topics
 
+        eventually(lambda: len(turns) == 2)
+        assert any("failed and starts again" in line and "RuntimeError: no luck" in line for line in lines)
         one.reconcile([worker("worker-b", data), worker("worker-c", data)])
         assert {n for n in one.processes() if n.startswith("worker")} == {"worker-b", "worker-c"}
         assert ready(data)["processes"] == one.processes()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from streams.acknowledgement import Window
 from streams.settings import StreamSettings
@@ -105,5 +106,42 @@ def test_an_error_on_the_way_to_the_stage_ends_it_instead_of_leaving_it_silent()
         await turn(made, Polled(1, lambda: None, []))
         with pytest.raises(ZeroDivisionError):
             await asyncio.wait_for(made.finished, 1)
+
+    asyncio.run(main())
+
+
+class Assigning:
+    """A consumer whose partition 1 has no leader."""
+
+    def __init__(self) -> None:
+        self.assigned: list[TopicPartition] = []
+
+    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        return [TopicPartition(p.topic, p.partition, 7) for p in partitions]
+
+    def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
+        if place.partition == 1:
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+        return 5, 9
+
+    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
+        self.assigned += partitions
+
+    def resume(self, _: list[TopicPartition]) -> None:
+        pass
+
+
+def test_a_partition_without_a_leader_keeps_no_other_from_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody says whether its offset is still there; it will, when it has a leader, and until then it is assigned like any other."""
+    monkeypatch.setattr("streams.source._BOUNDS_WITHIN_S", 0.2)
+    monkeypatch.setattr("streams.source.topic_ids", lambda *_: {})
+
+    async def main() -> None:
+        made = source(lambda _: None)
+        consumer: Any = Assigning()
+        made._begin(consumer, [TopicPartition("t", 0), TopicPartition("t", 1)])
+        assert [(p.partition, p.offset) for p in consumer.assigned] == [(0, 7), (1, 7)]
+        await asyncio.sleep(0)
+        assert set(made.windows) == {("t", 0), ("t", 1)}
 
     asyncio.run(main())

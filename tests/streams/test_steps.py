@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from streams import runs, steps
 from streams.codec import Codec
 from streams.contract import Context, Delivery, Writer
 from streams.failures import Refused
+from streams.ledger import Ledger
+from streams.paid import Calls
 from streams.replay.scan import of_run
 from streams.topics import PROMPT_SUBMITTED, VIDEO_SUBMITTED
 from tests.streams.world import features, prompt
@@ -198,3 +201,15 @@ def test_a_request_has_one_verdict_in_a_run_whoever_ends_it(store: FolderStore, 
     found = steps.verdict_of(store, codec, "acme", "", source.request_id)
     assert found and ("artifact.validated" if found.state == "validated" else "artifact.rejected") == published[0].topic
     assert steps.verdict_of(store, codec, "acme", ids.new_id(), source.request_id) is None
+
+
+def test_a_step_has_one_name_wherever_it_is_claimed_billed_or_reserved(tmp_path: Any) -> None:
+    """A reservation under another name than its ledger's would be settled for somebody else."""
+    source = features()
+    services: Any = SimpleNamespace(objects=FolderStore(tmp_path), settings=None, writer=None)
+    calls = Calls(source, Context("plan", source, Delivery("t", 0, 0, 0, 1), services), services)
+    name = ids.step_name(source.request_id, "plan", 0)
+    assert calls._step == name
+    assert steps.recorded_key(source, "plan", 0) == f"recorded/acme/original/{name}"
+    assert Ledger(services.objects, source, "plan", 0)._prefix == f"ledger/acme/original/{name}"
+    assert Ledger(services.objects, source, "plan", 0).of_run("r")._prefix == f"ledger/acme/r/{name}"

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from pydantic import ValidationError
+from structlog.testing import capture_logs
 
 from schemas.records import FeaturesExtracted, Record
+from streams.admin import otherwise
 from streams.contract import Context, Effect
 from streams.settings import StreamSettings
 from streams.topics import AUDIT_RECORDED, FEATURES_EXTRACTED, GENERATION_REQUESTED
@@ -243,3 +249,49 @@ def test_where_the_broker_offers_no_kip_848_a_stage_joins_a_classic_group(world:
         assert len(world.messages(OUT)) == 1
     finally:
         old.stop()
+
+
+@kafka
+def test_a_topic_with_fewer_partitions_than_declared_is_said_and_worked_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from millrace.cli import app
+    from millrace.commands import operate
+
+    world.create(stage(), partitions=2)
+    world = world.with_settings(partitions=3)
+    for n in range(6):
+        world.send(FEATURES_EXTRACTED, features(n), partition=n % 2)
+
+    async def main() -> None:
+        async with world.running(stage()) as task:
+            await until(lambda: world.committed("plan", FEATURES_EXTRACTED) == {0: 3, 1: 3}, task=task)
+
+    with capture_logs() as said:
+        run(main())
+    assert len(world.messages(OUT)) == 6
+    found = {line["topic"]: line["found"] for line in said if line["event"] == "topic is not as declared"}
+    assert "it has 2 of 3 partitions" in found["features.extracted"] and "--partitions 3" in found["features.extracted"]
+    assert "retry.plan.5s" not in found and "dead.letters" in found
+
+    @contextlib.contextmanager
+    def connected(_: Path | None) -> Iterator[Any]:
+        yield SimpleNamespace(settings=SimpleNamespace(streams=world.settings))
+
+    monkeypatch.setattr(operate, "connected", connected)
+    result = CliRunner().invoke(app, ["topics", "--check", "--json"])
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert told["features.extracted"] == [found["features.extracted"]] and "not there" in told["artifact.validated"][0]
+
+
+def partition(leader: int) -> Any:
+    return SimpleNamespace(leader=leader)
+
+
+def test_partitions_without_a_leader_are_told_apart() -> None:
+    settings = StreamSettings(bootstrap_servers="b:1", registry_url="http://r", partitions=3)
+    topic: Any = SimpleNamespace(partitions={0: partition(1), 1: partition(-1), 2: partition(-1)})
+    (found,) = otherwise(FEATURES_EXTRACTED, settings, topic)
+    assert "partitions 1, 2 have no leader" in found
+    assert otherwise(FEATURES_EXTRACTED, settings, SimpleNamespace(partitions=dict.fromkeys(range(5), partition(1)))) == []  # type: ignore[arg-type]

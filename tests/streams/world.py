@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
 from schemas import ids
 from schemas.records import DeadLetter, FeaturesExtracted, GenerationRequested, PromptSubmitted, Record, VideoSubmitted
@@ -19,7 +18,7 @@ from streams.admin import ensure_topics
 from streams.batch import BatchStage
 from streams.codec import Codec
 from streams.contract import Context, Effect, Stage
-from streams.offsets import patiently
+from streams.offsets import Watermarks, patiently
 from streams.registry import Registry
 from streams.settings import StreamSettings
 from streams.topics import ARTIFACT_REJECTED, CATALOGUE, FEATURES_EXTRACTED, GENERATION_REQUESTED, USAGE_RECORDED, Topic, key_of
@@ -32,7 +31,7 @@ class World:
     def __init__(self, settings: StreamSettings, store: FolderStore) -> None:
         self.settings, self.store = settings, store
         self.codec = Codec(Registry(settings.registry_url))
-        self._admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers, "log_level": 0})
+        self._groups: dict[str, Watermarks] = {}
         self._producer = Producer(
             {"bootstrap.servers": settings.bootstrap_servers, "message.max.bytes": 12 << 20, "linger.ms": 2, "acks": "all", "log_level": 0}
         )
@@ -97,10 +96,12 @@ class World:
         return self.records(CATALOGUE["dead.letters"])
 
     def committed(self, stage: str, topic: Topic) -> dict[int, int]:
-        group = f"{self.settings.group_prefix}.{stage}"
-        found = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(20)
-        name = self.settings.topic_prefix + topic.name
-        return {p.partition: p.offset for p in found.topic_partitions if p.topic == name and p.offset >= 0}
+        watermarks = self._groups.get(stage)
+        if watermarks is None:
+            watermarks = self._groups[stage] = Watermarks(self.settings, f"{self.settings.group_prefix}.{stage}")
+        places = watermarks.places([self.settings.topic_prefix + topic.name])
+        found = patiently(partial(watermarks.committed, places, 10.0))
+        return {partition: offset for (_, partition), offset in found.items() if offset >= 0}
 
     @contextlib.asynccontextmanager
     async def running(
