@@ -19,16 +19,14 @@ import argparse
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Producer
 
 from bench import engine_sink
+from bench.broker import broker
 from infra.embedded.clickhouse import ClickHouse, ClickHouseSettings
-from infra.embedded.kafka import Kafka, KafkaSettings
-from infra.embedded.registry import Registry, RegistrySettings
 from schemas import ids
 from schemas.avro_codec import schema_text
 from schemas.records import GenerationRequested
@@ -86,20 +84,8 @@ def main() -> None:
     )
     parser.add_argument("--only", choices=["pure", "waiting", "latency", "usage", "rebalance", "memory"])
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
-        kafka = Kafka(KafkaSettings(data=Path(folder, "kafka"), log=Path(folder, "kafka.log")))
-        kafka.start()
-        try:
-            kafka.ready()
-            registry = Registry(RegistrySettings(bootstrap_servers=kafka.bootstrap_servers, log=Path(folder, "registry.log")))
-            registry.start()
-            try:
-                registry.ready()
-                result = measure(kafka.bootstrap_servers, registry.url, folder, options)
-            finally:
-                registry.stop()
-        finally:
-            kafka.stop()
+    with broker() as real:
+        result = measure(real.bootstrap_servers, real.registry_url, str(real.folder), options)
     print(json.dumps(result, indent=None if options.json else 2))
 
 

@@ -17,7 +17,6 @@ import argparse
 import asyncio
 import json
 import random
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,8 +27,7 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from infra.embedded.kafka import Kafka, KafkaSettings
-from infra.embedded.registry import Registry, RegistrySettings
+from bench.broker import broker
 from millrace.logs import log_json
 from schemas import ids
 from schemas.records import ArtifactGenerated, GenerationRequested, Record
@@ -101,20 +99,8 @@ class World:
 
 @contextmanager
 def world() -> Iterator[World]:
-    with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
-        kafka = Kafka(KafkaSettings(data=Path(folder, "kafka"), log=Path(folder, "kafka.log")))
-        kafka.start()
-        try:
-            kafka.ready()
-            registry = Registry(RegistrySettings(bootstrap_servers=kafka.bootstrap_servers, log=Path(folder, "registry.log")))
-            registry.start()
-            try:
-                registry.ready()
-                yield World(kafka.bootstrap_servers, registry.url, Path(folder))
-            finally:
-                registry.stop()
-        finally:
-            kafka.stop()
+    with broker() as real:
+        yield World(real.bootstrap_servers, real.registry_url, real.folder)
 
 
 def schedule(seed: int, per_s: float, seconds: float) -> list[tuple[float, GenerationRequested]]:

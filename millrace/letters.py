@@ -18,7 +18,6 @@ from streams.replay.control import Control, Progress
 from streams.topics import CATALOGUE
 
 COLUMNS = "event_id, occurred_at, stage, reason, message, tries, topic, partition, offset, tenant, request_id, run, code_version"
-_CONTENT = "key, value, headers"
 _TESTS = {
     "stage": "stage = {stage:String}",
     "reason": "reason = {reason:String}",

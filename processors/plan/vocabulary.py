@@ -12,7 +12,6 @@ MODIFIERS = lexicon(
 )
 PRONOUNS = lexicon("we i you they it he she one who that which there")
 MODALS = lexicon("should must can will would may might could shall do does to also always usually normally typically each all only")
-SEPARATORS = frozenset({",", ";", "and", "plus", "as well as", "along with", "&"})
 
 HAS = lexicon("""have has having had contain contains containing include includes including comprise comprises comprising store stores storing record
     records recording track tracks hold holds holding need needs require requires get gets carry carries feature features specify

@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from streams.offsets import patiently
 from streams.replay.selection import BadSelection, Selection
 from streams.settings import StreamSettings
-from streams.source import readable
+from streams.taken import readable
 from streams.topics import CATALOGUE
 
 OUT_OF_ORDER_MS = 3_600_000
@@ -88,16 +88,6 @@ class Archive(Protocol):
 
     def read(self, topic: str, partition: int, first: int, end: int) -> Iterator[LogRecord]:
         """The records of a stretch in order of their offsets, each once."""
-
-
-class NoArchive:
-    """Nothing was ever archived."""
-
-    def kept(self, topic: str) -> Sequence[Kept]:
-        return ()
-
-    def read(self, topic: str, partition: int, first: int, end: int) -> Iterator[LogRecord]:
-        raise RangeGone(f"{topic}/{partition} is not in the archive")
 
 
 class KafkaLog:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -19,7 +19,7 @@ from streams import runs, steps
 from streams.admin import TopicsMissing, ensure_topics, topic_id
 from streams.replay.control import Busy, Control, Progress, UnknownReplay, all_replays
 from streams.replay.feed import Feed, Hands, Settled
-from streams.replay.log import KafkaLog, Kept, LogRecord, Lost, NoArchive, RangeGone, Reader, Slice, kafka_log, plan
+from streams.replay.log import KafkaLog, Kept, LogRecord, Lost, RangeGone, Reader, Slice, kafka_log, plan
 from streams.replay.scan import Chooser, count, of_run
 from streams.replay.selection import BadSelection, Offsets, Selection, checked, topics_for
 from streams.topics import CATALOGUE, GENERATION_REQUESTED, PROMPT_SUBMITTED
@@ -29,6 +29,16 @@ TOPIC = PROMPT_SUBMITTED.name
 
 
 # ---- selections ---------------------------------------------------------------------------------------------------------------
+
+
+class NoArchive:
+    """Nothing was ever archived."""
+
+    def kept(self, topic: str) -> Sequence[Kept]:
+        return ()
+
+    def read(self, topic: str, partition: int, first: int, end: int) -> Iterator[LogRecord]:
+        raise RangeGone(f"{topic}/{partition} is not in the archive")
 
 
 @pytest.mark.parametrize(
