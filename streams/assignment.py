@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from functools import partial
@@ -51,7 +51,7 @@ class LoopSide(Protocol):
     def lost(self, lost: LostRange) -> None:
         """Records were deleted before they were read."""
 
-    async def let_go(self, windows: Sequence[Window], deadline: float) -> list[Progress]:
+    def let_go(self, windows: Sequence[Window], deadline: float) -> Coroutine[Any, Any, list[Progress]]:
         """Let work finish until the deadline (of ``time.monotonic``), then retire the windows; returns what may be committed."""
 
     def ended(self, error: BaseException | None) -> None:
@@ -81,13 +81,13 @@ class Assignment:
             consumer.resume([TopicPartition(*place) for place in old])
         self._paused = wanted
 
-    def offsets(self, found: Iterable[Progress]) -> list[TopicPartition]:
-        """As they are committed: with the id of the topic that they were read from; of windows that are still ours alone (G4)."""
-        return [
-            TopicPartition(w.topic, w.partition, offset, metadata=self._topic_ids.get(w.topic))
-            for w, offset in found
-            if self.windows.get((w.topic, w.partition)) is w
-        ]
+    def ours(self, found: Iterable[Progress]) -> list[TopicPartition]:
+        """What may be committed of it now: a window that was taken away has committed already, and would turn its next owner back (G4)."""
+        return self._offsets((w, offset) for w, offset in found if self.windows.get((w.topic, w.partition)) is w)
+
+    def _offsets(self, found: Iterable[Progress]) -> list[TopicPartition]:
+        """As they are committed: with the id of the topic that they were read from."""
+        return [TopicPartition(w.topic, w.partition, offset, metadata=self._topic_ids.get(w.topic)) for w, offset in found]
 
     def out_of_range(self, consumer: Consumer, topic: str, partition: int) -> None:
         """Where we stand was deleted while we were reading: go on at the earliest, in a new window, since offsets may start anew."""
@@ -146,34 +146,33 @@ class Assignment:
     def on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """What must finish has until the deadline, the rest is delivered to the next owner again."""
         with self._rebalancing():
-            self._let_go(consumer, partitions, self._settings.revoke_deadline_s)
+            if offsets := self._offsets(self._let_go(partitions, self._settings.revoke_deadline_s)):
+                try:
+                    consumer.commit(offsets=offsets, asynchronous=False)
+                except KafkaException as error:
+                    log.warning("not committed; the next owner will see some records again", group=self._group, error=error.args[0].str())
             consumer.incremental_unassign(partitions)
 
     def on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Taken away without asking (we were too late, or a zombie): others own them already, so nothing may be committed."""
         log.warning("partitions lost", group=self._group, partitions=[f"{p.topic}/{p.partition}" for p in partitions])
         with self._rebalancing():
-            self._let_go(None, partitions, 0.0)
+            self._let_go(partitions, 0.0)
             consumer.incremental_unassign(partitions)
 
-    def _let_go(self, consumer: Consumer | None, partitions: list[TopicPartition], seconds: float) -> None:
-        """Have the loop let go of partitions, and commit what it says, where there is a consumer for that. They are no longer ours when this returns."""
+    def _let_go(self, partitions: list[TopicPartition], seconds: float) -> list[Progress]:
+        """Have the loop let go of partitions within so many seconds; returns what may be committed of them."""
         places = {(p.topic, p.partition) for p in partitions}
         going = [w for place, w in self.windows.items() if place in places]
-        letting_go: Any = asyncio.run_coroutine_threadsafe(self._side.let_go(going, time.monotonic() + seconds), self._loop)
+        self.windows = {place: w for place, w in self.windows.items() if place not in places}
+        self._paused -= places
+        letting_go = asyncio.run_coroutine_threadsafe(self._side.let_go(going, time.monotonic() + seconds), self._loop)
         try:
-            done: list[Progress] = letting_go.result(timeout=seconds + 1)
+            return letting_go.result(timeout=seconds + 1)
         except FutureTimeout:
             # Something blocks the loop itself. It will find the windows retired when it comes back; nothing of theirs is committed.
             log.error("the event loop does not turn; partitions are given up without it", group=self._group, partitions=len(going))
-            done = []
-        if consumer and (offsets := self.offsets(done)):
-            try:
-                consumer.commit(offsets=offsets, asynchronous=False)
-            except KafkaException as error:
-                log.warning("not committed; the next owner will see some records again", group=self._group, error=error.args[0].str())
-        self.windows = {place: w for place, w in self.windows.items() if place not in places}
-        self._paused -= places
+            return []
 
     @contextmanager
     def _rebalancing(self) -> Iterator[None]:

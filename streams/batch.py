@@ -21,8 +21,9 @@ from streams.health import Pulse
 from streams.lag import Gauges
 from streams.metrics import StageMetrics
 from streams.report import Reporter
-from streams.source import LostRange, Source, Taken
+from streams.source import Source
 from streams.step import Shared
+from streams.taken import Taken
 from streams.topics import ARTIFACT_REJECTED, ARTIFACT_VALIDATED, CATALOGUE, Topic
 
 log = structlog.get_logger()
@@ -100,7 +101,7 @@ class BatchRunner:
             Taken,
             self._arrived,
             self._revoked,
-            self._range_lost,
+            lambda lost: self._reporter.lost(lost),
         )
         self._gauges = Gauges(settings, self._source, shared.producer, {})
         self.pulse = Pulse(stage.name, self._source, _ATTEMPT_S)
@@ -235,9 +236,6 @@ class BatchRunner:
                     pass
         except TimeoutError:
             log.warning("a batch outlasted the rebalance; its records will be written again by the next owner", sink=self.stage.name)
-
-    def _range_lost(self, lost: LostRange) -> None:
-        self._reporter.lost(lost)
 
     def _not_told(self, error: Exception) -> None:
         log.error("not published", sink=self.stage.name, error=str(error))

@@ -55,7 +55,7 @@ class Pulse:
         now = time.monotonic()
         if self.source.finished.done():
             yield f"{self.stage}: takes no records any more"
-        elif (silent := now - self.source.turned_at) > POLL_THREAD_S:
+        elif (silent := now - self.source.poll.turned_at) > POLL_THREAD_S:
             yield f"{self.stage}: has not polled for {silent:.0f} s"
         started = self.working_since
         limit = self.limit_s + GRACE_S
@@ -97,7 +97,7 @@ class Health:
         return [
             f"{p.stage}: not a member of group {p.source.group} yet"
             for p in self._pulses
-            if p.source.client_id not in members[p.source.group]
+            if p.source.poll.client_id not in members[p.source.group]
         ]
 
     def close(self) -> None:

@@ -186,19 +186,19 @@ class Gauges:
         self._peek: Peek | None = None
 
     async def state(self) -> State:
-        source = self._source
+        source, poll = self._source, self._source.poll
         windows = list(source.windows.items())
         return State(
             in_flight=sum(w.in_flight for _, w in windows),
             in_flight_bytes=sum(w.bytes_in_flight for _, w in windows),
-            lag_records=source.lag(),
+            lag_records=poll.lag,
             lag_seconds=await self._lag_seconds(),
             partitions=len(windows),
             producer_queue=self._producer.under_way,
-            commits=source.commits,
-            commits_failed=source.commits_failed,
-            rebalances=source.rebalances,
-            rebalance_seconds=source.rebalance_seconds,
+            commits=poll.commits,
+            commits_failed=poll.commits_failed,
+            rebalances=poll.assignment.rebalances,
+            rebalance_seconds=poll.assignment.rebalance_seconds,
         )
 
     async def _lag_seconds(self) -> float:

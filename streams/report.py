@@ -15,8 +15,8 @@ from streams.health import Pulse
 from streams.lag import Gauges
 from streams.metrics import StageMetrics
 from streams.producer import delivery_error
-from streams.source import LostRange
 from streams.step import Shared
+from streams.taken import LostRange
 
 log = structlog.get_logger()
 

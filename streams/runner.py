@@ -31,8 +31,9 @@ from streams.producer import OutputTooLarge, delivery_error
 from streams.report import Reporter
 from streams.scheduling import FairQueue
 from streams.settings import StreamSettings
-from streams.source import LostRange, Source, Taken
+from streams.source import Source
 from streams.step import Outcome, Shared, Steps
+from streams.taken import Taken
 from streams.tiers import WaitingRoom
 from streams.topics import CATALOGUE, DEAD_LETTERS, TIERS, Topic, retry_topic
 from streams.tracing import StepSpan, passed_on
@@ -93,7 +94,7 @@ class StageRunner:
             Work,
             self._arrived,
             self._revoked,
-            self._range_lost,
+            lambda lost: self._reporter.lost(lost),
         )
         delays = dict(zip(tiers, shared.settings.retry_delays_s, strict=False))
         self._waits_ms = {prefix + name: int(1100 * s) for name, s in delays.items()}
@@ -386,9 +387,6 @@ class StageRunner:
                     work.task.cancel()
         # Where a stop has a deadline of its own, leaving the group waits no second time for the same work.
         await self._finish(lambda work: work.window in gone, min(deadline, self._steps.stops_at))
-
-    def _range_lost(self, lost: LostRange) -> None:
-        self._reporter.lost(lost)
 
     @contextmanager
     def _holding(self, window: Window) -> Iterator[None]:

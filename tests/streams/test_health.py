@@ -18,7 +18,7 @@ from tests.streams.world import World, run, stage, until
 def pulse(limit_s: float = 100, *, polled: float = 0, beaten: float = 0, working: float | None = None, ended: bool = False) -> Pulse:
     """A stage that did each thing so many seconds ago."""
     now = time.monotonic()
-    source: Any = SimpleNamespace(turned_at=now - polled, finished=SimpleNamespace(done=lambda: ended), group="g")
+    source: Any = SimpleNamespace(poll=SimpleNamespace(turned_at=now - polled), finished=SimpleNamespace(done=lambda: ended), group="g")
     return Pulse("s", source, limit_s, None if working is None else now - working, now - beaten)
 
 

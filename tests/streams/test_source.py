@@ -11,7 +11,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from streams.acknowledgement import Window
 from streams.settings import StreamSettings
-from streams.source import Source, Taken
+from streams.source import Source
+from streams.taken import Taken
 
 SETTINGS = StreamSettings(bootstrap_servers="127.0.0.1:1", registry_url="http://127.0.0.1:1")
 
@@ -65,16 +66,17 @@ def source(arrived: Callable[[list[Taken]], None]) -> Source[Taken]:
 
 def assign(made: Source[Taken]) -> Window:
     window = Window("t", 0)
-    made._assigned = {("t", 0): window}
+    made.poll.assignment.windows = {("t", 0): window}
     made.windows = {("t", 0): window}
     return window
 
 
 async def turn(made: Source[Taken], consumer: Any) -> None:
     """A turn of the poll thread, without what needs a broker, and the loop's turns after it."""
-    made._consumer = consumer
-    made._commit = made._measure_lag = made._look_at_topics = lambda: None  # type: ignore[method-assign]
-    made._turn()
+    poll = made.poll
+    poll._consumer = consumer
+    poll._commit = poll._measure_lag = poll._look_at_topics = lambda: None  # type: ignore[method-assign]
+    poll._turn()
     for _ in range(5):
         await asyncio.sleep(0)
 
@@ -91,7 +93,7 @@ def test_a_record_taken_before_a_rebalance_is_not_put_into_the_window_after_it()
         await turn(made, Polled(11, lambda: None, [12]))
         assert got == [8, 9, 10, 11, 12]
         window = made.windows["t", 0]
-        assert (window.committable, made._taken - made._given_back) == (8, 5)
+        assert (window.committable, made._room.in_hand) == (8, 5)
 
     asyncio.run(main())
 
@@ -133,13 +135,13 @@ class Assigning:
 
 def test_a_partition_without_a_leader_keeps_no_other_from_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody says whether its offset is still there; it will, when it has a leader, and until then it is assigned like any other."""
-    monkeypatch.setattr("streams.source._BOUNDS_WITHIN_S", 0.2)
-    monkeypatch.setattr("streams.source.topic_ids", lambda *_: {})
+    monkeypatch.setattr("streams.assignment._BOUNDS_WITHIN_S", 0.2)
+    monkeypatch.setattr("streams.assignment.topic_ids", lambda *_: {})
 
     async def main() -> None:
         made = source(lambda _: None)
         consumer: Any = Assigning()
-        made._begin(consumer, [TopicPartition("t", 0), TopicPartition("t", 1)])
+        made.poll.assignment.on_assign(consumer, [TopicPartition("t", 0), TopicPartition("t", 1)])
         assert [(p.partition, p.offset) for p in consumer.assigned] == [(0, 7), (1, 7)]
         await asyncio.sleep(0)
         assert set(made.windows) == {("t", 0), ("t", 1)}
