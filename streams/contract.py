@@ -32,7 +32,8 @@ from streams.breaker import Breaker
 from streams.failures import Refused
 from streams.ledger import Answer, Metered
 from streams.objects import ObjectStore, get_content, put_content
-from streams.paid import Calls, Question
+from streams.paid import Calls
+from streams.payer import Question
 from streams.topics import TIERS, Topic
 
 S = TypeVar("S", bound=Step)
@@ -266,7 +267,7 @@ class Context:
         return await self.calls.answer(Question(ask, input_hash, time_limit_s, bill, calls, estimate_usd, breaker))
 
     def _usage_so_far(self) -> int:
-        return int(getattr(self._source, "usage_events", 0)) + len(self._usage) + (self.calls.events if self.calls else 0)
+        return int(getattr(self._source, "usage_events", 0)) + len(self._usage) + (self.calls.bill.events if self.calls else 0)
 
     def finish(self, outputs: Sequence[Record]) -> list[Record]:
         """The step's outputs with its usage, each telling how many usage events the request has had so far."""
@@ -282,7 +283,7 @@ class Context:
         if not self._usage and not self.calls:
             return told
         usage = [u if u.occurred_at == at else replace(u, occurred_at=at) for u in self._usage]
-        return [*(self.calls.rows() if self.calls else ()), *usage, *told]
+        return [*(self.calls.bill.rows() if self.calls else ()), *usage, *told]
 
     def stamp(self) -> None:
         """Let this step's outputs say the present time: for recorded steps, which are done once."""

@@ -26,6 +26,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeAlias, TypeVar
 
@@ -275,6 +276,11 @@ class Ledger:
     async def add_late(self, number: int, end: End) -> End:
         """Write down an answer that came too late; returns what stands there (L6)."""
         return _unpack_end((await self._io(claim, self._store, f"{self._prefix}.{number}.late", _pack_end(end)))[1])
+
+
+def said_at(ms: int) -> str:
+    """A time of the ledger, for a person."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _pack_intent(intent: Intent) -> bytes:

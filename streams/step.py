@@ -254,10 +254,10 @@ class Steps:
                 # hand for ever, neither tried again nor given up.
                 raise RuntimeError("the handler was cancelled from within") from error
             if context.calls:
-                await context.calls.settle()
+                await context.calls.bill.settle()
         except Rejected as rejection:
             if context.calls:
-                await context.calls.settle(closed=rejection.reason)
+                await context.calls.bill.settle(closed=rejection.reason)
             produced = [self._rejected(context, rejection)]
         if self._recorded:
             context.stamp()  # the time the step ended, said once
@@ -374,8 +374,8 @@ class Steps:
             context = self._context(record, delivery)
             context.stamp()
             if context.calls:
-                await context.calls.settle(closed=f"given up: {failure.reason}")
-                if report := context.calls.report():
+                await context.calls.bill.settle(closed=f"given up: {failure.reason}")
+                if report := context.calls.bill.report():
                     failure = replace(failure, message=f"{failure.message} ({report})")
             if self.stage.ends_requests:
                 ended = [

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,9 +21,11 @@ import structlog
 from processors.windows.subjects import Anomaly, StageHealth, TenantUsage
 from processors.windows.tumbling import LATE_MS, MINUTE, Seen
 from schemas import ids
-from schemas.avro_codec import BadRecord
-from schemas.records import AnomalyRaised, DeadLetter, Header, MetricsRecorded, Record, UsageRecorded
+from schemas.records import AnomalyRaised, MetricsRecorded, Record, UsageRecorded
+from streams import fitting, provenance
 from streams.codec import Codec
+from streams.contract import Delivery
+from streams.failures import classify
 from streams.registry import Registry
 from streams.settings import StreamSettings
 from streams.state_topics import make_together, partitions_of
@@ -185,15 +186,14 @@ class WindowsApp:
         """To the dead letters, as the runner does. Where not even that works, the app ends and is started again."""
         message = event.message
         topic = message.topic.removeprefix(self.settings.topic_prefix)
-        reason = "bad_record" if isinstance(error, BadRecord) else "handler_error"
-        log.warning("record given up", stage=NAME, reason=reason, message=str(error), place=f"{topic}/{message.partition}/{message.offset}")
-        timestamp = int((message.timestamp or 0) * 1000)
-        letter = DeadLetter(
-            event_id=ids.derived_id(timestamp, NAME, topic, message.partition, message.offset, ""), stage=NAME, reason=reason, message=str(error)[:2000],
-            exception="".join(traceback.format_exception(error))[-8000:], topic=topic, partition=message.partition, offset=message.offset,
-            timestamp=timestamp, occurred_at=int(time.time() * 1000), key=message.key, value=message.value,
-            headers=tuple(Header(name=n, value=v or b"") for n, v in message.headers or ()), code_version=self.settings.code_version,
-        )  # fmt: skip
+        failure = classify(error)
+        place = Delivery(topic, message.partition, message.offset, max(0, int((message.timestamp or 0) * 1000)), 1)
+        log.warning(
+            "record given up", stage=NAME, reason=failure.reason, message=failure.message, place=f"{topic}/{place.partition}/{place.offset}"
+        )
+        headers = [(name, value) for name, value in message.headers or ()]
+        letter = provenance.letter_of(NAME, place, failure, None, self.settings.code_version, message.key, message.value, headers)
+        letter = fitting.letter(letter, self._codec, self.settings)
         try:
             await self._publish(self._letters, DEAD_LETTERS, letter, letter.event_id)
         except Exception as unsaid:

@@ -108,20 +108,23 @@ def all_committed(world: World, count: int) -> bool:
     return sum(world.committed("plan", FEATURES_EXTRACTED).values()) == count
 
 
-def test_sigkill_in_the_middle_again_and_again(world: World, processes: Any) -> None:
+@pytest.mark.parametrize(("protocol", "kills"), [("consumer", 5), ("classic", 1)])  # a classic group misses a dead member after 10 s only
+def test_sigkill_in_the_middle_again_and_again(world: World, processes: Any, protocol: str, kills: int) -> None:
+    world = world.with_settings(group_protocol=protocol)
     world.create(engine_worker.STAGE)
-    sent = feed(world, 1500)
+    count = 300 * kills
+    sent = feed(world, count)
     workers = processes(world)
     running = [workers.start(), workers.start()]
     chance = random.Random(7)
-    for _ in range(5):
+    for _ in range(kills):
         before = sum(world.committed("plan", FEATURES_EXTRACTED).values())
         with contextlib.suppress(AssertionError):
             wait_for(lambda before=before: sum(world.committed("plan", FEATURES_EXTRACTED).values()) > before + 50, 15)
         victim = running.pop(chance.randrange(2))
         victim.kill()
         running.append(workers.start())
-    wait_for(lambda: all_committed(world, 1500), 90)
+    wait_for(lambda: all_committed(world, count), 90)
     exact(world, sent)
 
 
@@ -161,9 +164,10 @@ def test_a_member_that_joins_and_leaves_takes_nothing_along(world: World) -> Non
     assert {r.request_id for r in world.records(OUT)} == sent
 
 
-def test_a_partition_that_was_held_when_it_went_is_fetched_when_it_comes_back(world: World) -> None:
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_a_partition_that_was_held_when_it_went_is_fetched_when_it_comes_back(world: World, protocol: str) -> None:
     """Each record waits once, so that its partition is held; the second member takes one of the two, works it off and leaves."""
-    world = world.with_settings(partitions=2, revoke_deadline_s=0.2, stop_deadline_s=1.0)
+    world = world.with_settings(partitions=2, revoke_deadline_s=0.2, stop_deadline_s=1.0, group_protocol=protocol)
     waited: set[int] = set()
 
     async def once(record: FeaturesExtracted, context: Context) -> Sequence[Record]:
@@ -195,10 +199,12 @@ def test_a_partition_that_was_held_when_it_went_is_fetched_when_it_comes_back(wo
     run(main())
 
 
-@pytest.mark.parametrize("effect", [Effect.PURE, Effect.IDEMPOTENT])
-def test_a_handler_that_hangs_holds_a_rebalance_no_longer_than_the_deadline(world: World, effect: Effect) -> None:
+@pytest.mark.parametrize(
+    ("effect", "protocol"), [(Effect.PURE, "consumer"), (Effect.IDEMPOTENT, "consumer"), (Effect.IDEMPOTENT, "classic")]
+)
+def test_a_handler_that_hangs_holds_a_rebalance_no_longer_than_the_deadline(world: World, effect: Effect, protocol: str) -> None:
     """One member hangs on every record. Another joins, gets half of the partitions within the deadline, and works."""
-    world = world.with_settings(revoke_deadline_s=1.0, stop_deadline_s=0.5)
+    world = world.with_settings(revoke_deadline_s=1.0, stop_deadline_s=0.5, group_protocol=protocol)
     hanging: list[int] = []
 
     async def hang(record: FeaturesExtracted, context: Context) -> Sequence[Record]:

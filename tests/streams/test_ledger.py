@@ -175,21 +175,21 @@ class LedgerMachine(RuleBasedStateMachine):
         calls = context.calls = Calls(self.source, context, owner, clock=owner.clock)
         ledger = GatedLedger(self.store, self.source, "generate", 0)
         ledger.owner = owner
-        calls.ledger = ledger
-        calls._owner = f"owner {self.owners.index(owner)}"  # what it does must not hang on a random id: examples are repeated
-        self.clocks[calls._owner] = lambda: owner.clock() / 1000
+        calls.payer.ledger = ledger
+        calls.payer.owner = f"owner {self.owners.index(owner)}"  # what it does must not hang on a random id: examples are repeated
+        self.clocks[calls.payer.owner] = lambda: owner.clock() / 1000
         bill = Metered(kind="llm.call")
         try:
             if give_up:
                 raise ProviderFailed("tries are over")
             owner.body = (await context.paid(owner.ask, input_hash="h", time_limit_s=LIMIT_S, bill=bill, calls=CALLS)).body
-            await calls.settle()
+            await calls.bill.settle()
             owner.outcome = "done"
         except Waiting:
             owner.outcome = "waiting"
             return
         except ProviderFailed:
-            await calls.settle(closed="given up")
+            await calls.bill.settle(closed="given up")
             owner.outcome = "given up"
         rows = [r for r in context.finish([]) if isinstance(r, UsageRecorded)]
         await owner.gate()

@@ -206,7 +206,7 @@ def test_an_answer_that_comes_late_corrects_the_bill_and_not_the_answer(store: F
         assert correction in third.finish([])
         bill = heir.bill(third)
         assert bill == [(0, 0, "in_doubt", None), (0, 1, "ok", Decimal("0.25")), (1, 0, "ok", Decimal("0.25"))]
-        assert len({r.event_id for r in third.finish([])}) == third.calls.events == 2  # type: ignore[union-attr]
+        assert len({r.event_id for r in third.finish([])}) == third.calls.bill.events == 2  # type: ignore[union-attr]
 
     run(main)
 
@@ -336,9 +336,9 @@ def test_what_was_given_up_makes_no_call_any_more_and_reports_what_is_in_doubt(s
         await provider.asked.wait()
         giving_up = Owner(store).step(source)
         assert giving_up.calls is not None
-        await giving_up.calls.settle(closed="timeout")
+        await giving_up.calls.bill.settle(closed="timeout")
         assert owner.bill(giving_up) == [(0, 0, "in_doubt", None)]
-        assert "provider calls made: 1; in doubt: call 0" in giving_up.calls.report()
+        assert "provider calls made: 1; in doubt: call 0" in giving_up.calls.bill.report()
         with pytest.raises(ProviderFailed) as failed:
             await ask(Owner(store).step(source), provider)
         assert failed.value.reason == "timeout"
@@ -353,8 +353,8 @@ def test_a_step_that_made_no_call_has_no_bill(store: FolderStore) -> None:
         owner = Owner(store)
         context = owner.step(features())
         assert context.calls is not None
-        await context.calls.settle(closed="rejected")
-        assert owner.bill(context) == [] and context.calls.report() == ""
+        await context.calls.bill.settle(closed="rejected")
+        assert owner.bill(context) == [] and context.calls.bill.report() == ""
 
     run(main)
 
@@ -370,7 +370,7 @@ def test_an_open_breaker_is_met_before_the_intent_and_errors_open_it(store: Fold
             await ask(owner.step(source), provider, breaker=breaker)
         context = owner.step(source)
         assert context.calls is not None
-        assert await context.calls.ledger.read() == [] and len(provider.calls) == 5
+        assert await context.calls.payer.ledger.read() == [] and len(provider.calls) == 5
 
     run(main)
 

@@ -209,7 +209,7 @@ def test_a_step_has_one_name_wherever_it_is_claimed_billed_or_reserved(tmp_path:
     services: Any = SimpleNamespace(objects=FolderStore(tmp_path), settings=None, writer=None)
     calls = Calls(source, Context("plan", source, Delivery("t", 0, 0, 0, 1), services), services)
     name = ids.step_name(source.request_id, "plan", 0)
-    assert calls._step == name
+    assert calls.payer.step == name
     assert steps.recorded_key(source, "plan", 0) == f"recorded/acme/original/{name}"
     assert Ledger(services.objects, source, "plan", 0)._prefix == f"ledger/acme/original/{name}"
     assert Ledger(services.objects, source, "plan", 0).of_run("r")._prefix == f"ledger/acme/r/{name}"

@@ -69,9 +69,10 @@ def test_header_names_that_are_not_utf8_are_a_dead_letter_and_not_the_end_of_the
 
 
 @kafka
-def test_a_range_lost_while_running_is_counted_said_and_skipped(world: World) -> None:
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_a_range_lost_while_running_is_counted_said_and_skipped(world: World, protocol: str) -> None:
     """The stage is full and paused when retention overtakes it: where it stands is gone when it goes on."""
-    world = world.with_settings(partitions=1, max_in_flight=1)
+    world = world.with_settings(partitions=1, max_in_flight=1, group_protocol=protocol)
     gate, started = asyncio.Event(), asyncio.Event()
 
     async def wait(record: FeaturesExtracted, context: Context) -> Sequence[Record]:

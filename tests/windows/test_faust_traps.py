@@ -11,6 +11,7 @@ import importlib.metadata
 import inspect
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -210,3 +211,59 @@ def test_a_raising_agent_loses_its_record(broker: str, topic: Any):
 
     asyncio.run(main())
     assert seen == [b"0", b"1", b"2"], "the record that failed is seen again now: agents may raise"
+
+
+def test_recovery_gives_a_partition_it_does_not_know_to_the_table_before_it():
+    """So all tables' changelogs have as many partitions as their source, are made together, and are read by nobody else's app."""
+    mine, unknown = TP("changelog", 0), TP("another", 0)
+    applied: list[TP] = []
+    slurping: asyncio.Future[None]
+
+    class Table:
+        recovery_buffer_size = 100
+
+        async def on_changelog_event(self, event: Any) -> None:
+            applied.append(event.message.tp)
+            if len(applied) == 2:
+                slurping.cancel()
+
+    async def main() -> None:
+        nonlocal slurping
+        app = faust.App("traps", broker="kafka://127.0.0.1:1", store="memory://", autodiscover=False, web_enabled=False)
+        recovery = app.tables.recovery
+        table = Table()
+        recovery.active_tps.add(mine)
+        recovery.tp_to_table[mine] = table  # type: ignore[assignment]
+        slurping = asyncio.ensure_future(type(recovery)._slurp_changelogs.fun(recovery))
+        for tp in (mine, unknown):
+            app.tables.changelog_queue.put_nowait(SimpleNamespace(message=SimpleNamespace(tp=tp, offset=len(applied) + 7)))  # type: ignore[arg-type]
+        await asyncio.wait({slurping}, timeout=20)
+        slurping.cancel()
+
+    asyncio.run(main())
+    assert applied == [mine, unknown], "an event of a partition that is no table's is left out now"
+
+
+def test_a_windowed_tables_close_does_not_tell_the_aggregate():
+    """Two windows that overlap are looked up by a key under which nothing lies. So: windows of our own, in plain tables."""
+    from faust.tables.base import Collection
+    from faust.windows import HoppingWindow
+
+    window = HoppingWindow(10, 5, expires=1)
+    first, second = window.ranges(7)
+    closed: list[Any] = []
+
+    async def on_window_close(key: Any, value: Any) -> None:
+        closed.append(value)
+
+    table: Any = SimpleNamespace(
+        window=window,
+        _partition_timestamps={0: [first[1]]},
+        _partition_timestamp_keys={(0, end): {("k", (start, end))} for start, end in (first, second)},
+        _window_ranges=lambda timestamp: [first, second],
+        data={("k", first): [1], ("k", second): [2]},
+        last_closed_window=-1.0,
+        on_window_close=on_window_close,
+    )
+    asyncio.run(Collection._del_old_keys(table))
+    assert closed == [[1]], "it tells [1, 2] now: what all windows of the time held"
