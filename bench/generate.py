@@ -32,7 +32,7 @@ import yaml
 
 from bench.fake_model import FAULTS, GOOD_HOME, FakeModel, Says, answer, data_of, spec
 from bench.in_process import Course, InProcess
-from bench.machine import adopt_orphans, cpu_s
+from bench.machine import Account, load
 from processors.generate.model import question as questions
 from processors.generate.model.answer import read_answer
 from processors.generate.model.context import Selected, compress, normalised, select
@@ -245,55 +245,72 @@ def _rate(counter: Counter[tuple[str, bool]], gate: str) -> str:
 
 
 def gates(n: int) -> dict[str, Any]:
-    """CPU seconds of all processes, medians over ``n`` applications, warm; each gate alone, one after the other."""
+    """CPU of all processes, medians over ``n`` applications made from prompts, warm; each gate alone, one after the other, then all as they come."""
     from bench.burst import prompts
     from processors.generate.compose import compose
+    from processors.toolchain.browser import Browsers
     from processors.toolchain.build import build
+    from processors.toolchain.compilers import Compilers
     from processors.toolchain.node import Toolchain
-    from processors.toolchain.transpile import transpile
-    from processors.validate import backend, static
+    from processors.validate import backend, links, render, static
     from processors.validate.database import Database
     from processors.validate.policy import ValidationPolicy
     from processors.validate.validator import Validator
 
-    adopt_orphans()
-    toolchain, policy = Toolchain(), ValidationPolicy()
+    account, toolchain, policy = Account(), Toolchain(), ValidationPolicy()
+    axe = toolchain.axe.read_text()
     rows: list[dict[str, float]] = []
 
     async def measured() -> None:
         database = Database(toolchain)
-        async with Validator(toolchain, policy) as validator:
-            for number, text in enumerate(prompts(n + 1, 1)):
+        async with Validator(toolchain, policy) as validator, Compilers(toolchain) as compilers, Browsers(toolchain) as browsers:
+            for number, text in enumerate(prompts(n + 2, 1)):
                 row: dict[str, float] = {}
-                begun = cpu_s()
+                begun = account.spent()
 
                 def lap(name: str, row: dict[str, float] = row) -> None:
                     nonlocal begun
-                    now = cpu_s()
-                    row[name] = now - begun
+                    now = account.spent()
+                    row[name] = row.get(name, 0.0) + now - begun
                     begun = now
 
                 sources = compose(understand(text))
-                lap("compose")
-                built = await build(sources, toolchain)
-                lap("typecheck and build")
-                code = await transpile(sources, toolchain)
-                static.check(sources, code, policy)
+                lap("(generate) compose")
+                built = await build(sources, compilers, typecheck=False)
+                lap("build")
+                await build(sources, compilers)
+                lap("typecheck")
+                code = (await build(sources, compilers, typecheck=False, transpile=True)).code
+                lap("static")
+                row["typecheck"] -= row["build"]
+                row["static"] -= row["build"]
+                static.check({**sources, **built.dist}, code, policy)
                 lap("static")
                 await backend.check({**sources, **built.dist}, code, database, policy)
                 lap("backend")
+                async with browsers.open(built.dist, policy.viewport) as opened:
+                    await opened.visit("/", policy.load_timeout_s)
+                    await render.settle(opened)
+                    await render.read(opened)
+                    await opened.thumbnail()
+                    lap("render")
+                    await render.accessibility(opened, axe, policy)
+                    lap("render: axe")
+                    await links.follow(opened, policy)
+                    lap("links")
+                lap("render")
                 found = await validator.validate({**sources, **built.dist})
                 lap("validation, every gate")
                 assert found.state == "validated", found.message
-                row["render and accessibility (the rest)"] = (
-                    row["validation, every gate"] - row["typecheck and build"] - row["static"] - row["backend"]
-                )
-                if number:  # the first one warms browser and database
+                if number > 1:  # the first ones warm compilers, browsers and databases
                     rows.append(row)
         await database.close()
 
     asyncio.run(measured())
-    return {"artifacts": n, "cpu_ms_p50": {name: round(1000 * median(r[name] for r in rows)) for name in rows[0]}}
+    exact = account.exact
+    account.close()
+    medians = {name: round(1000 * median(r[name] for r in rows)) for name in rows[0]}
+    return {"artifacts": n, "cpu_ms_p50": medians, "account_exact": exact, "load": load()}
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from bench.burst import prompts
 from bench.fake_model import FakeModel, Says, answer, spec
-from bench.machine import busy_s, cpu_s, load, percentile
+from bench.machine import Account, cpu_s, load, percentile
 from millrace import reports
 from millrace.commands.common import Connected
 from millrace.demo import running_stack
@@ -152,30 +152,33 @@ def _timed(door: Any, watch: Watch, text: str) -> dict[str, float]:
 
 def flow(n: int, seed: int) -> dict[str, Any]:
     """``n`` distinct prompts at once, then as many at half the rate that was reached."""
+    account = Account()
     with _stack(MILLRACE_CACHE="false") as (folder, c, watch):
         door = c.door()
         for text in prompts(4, seed + 1000):  # warm: browser, database, code
             _timed(door, watch, text)
         pids = {name: pid for name, pid in json.loads((folder / "ready.json").read_text())["processes"].items() if name != "supervisor"}
         before = {name: cpu_s(pid) for name, pid in pids.items()}
-        begun, busy = time.monotonic(), busy_s()
+        begun, busy = time.monotonic(), account.spent()
         ids = []
         for text in prompts(n, seed):
             ids.append(door.prompt(text, Sender("bench")).request_id)
         door.flush()
         done = watch.wait(ids, 3600)
         took = time.monotonic() - begun
-        busy = busy_s() - busy
+        busy = account.spent() - busy
         spent = {name: cpu_s(pid) - before[name] for name, pid in pids.items()}
         validated = sum(watch.ended(i) == "artifact.validated" for i in ids)
         print(f"flow: {validated} of {n} validated in {took:.1f} s", file=sys.stderr)
         half = _half(door, watch, prompts(2 * n, seed)[n:], n / took / 2)
         complete = reports.wait_for(c.reports(), ids, 300, lambda _: None, lambda _: None, interval_s=2.0)[1]
+    exact = account.exact
+    account.close()
     return {
         "prompts": n, "ended": done, "validated": validated, "complete": complete, "all_s": round(took, 1), "per_hour": round(3600 * validated / took),
         "cpu_ms_per_artifact_without_sandboxed_tools": {name: round(1000 * s / n) for name, s in sorted(spent.items(), key=lambda kv: -kv[1]) if s > 0},
-        # Sandboxed tools are on nobody's account; the machine's own figure has them, and whatever else runs on it.
-        "machine_cpu_ms_per_artifact": round(1000 * busy / n), "half_load": half, "load": load(),
+        # The whole stack with its sandboxes, and this program.
+        "cpu_ms_per_artifact": round(1000 * busy / n), "account_exact": exact, "half_load": half, "load": load(),
     }  # fmt: skip
 
 

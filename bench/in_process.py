@@ -115,11 +115,11 @@ class InProcess:
             async with asyncio.timeout(stage.time_limit_s):
                 produced = await stage.handler(record, context)
             if context.calls:
-                await context.calls.settle()
+                await context.calls.bill.settle()
         except (Rejected, ProviderFailed) as error:
             reason = error.reason
             if context.calls:
-                await context.calls.settle(closed=reason)
+                await context.calls.bill.settle(closed=reason)
             wait = getattr(error, "retry_after_s", 0)
             produced = [
                 context.make(Verdict, state="rejected", stage=stage.name, reason=reason, message=str(error)[:2000], retry_after_s=wait)

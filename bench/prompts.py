@@ -25,6 +25,7 @@ from processors.plan.errors import PromptError
 from processors.plan.understand import understand
 from processors.toolchain import project
 from processors.toolchain.build import build
+from processors.toolchain.compilers import Compilers
 from processors.toolchain.node import Toolchain
 
 HERE = Path(__file__).parent
@@ -40,7 +41,7 @@ def scorer() -> ModuleType:
     return module
 
 
-async def make(prompt: dict[str, Any], folder: Path, toolchain: Toolchain) -> dict[str, Any]:
+async def make(prompt: dict[str, Any], folder: Path, compilers: Compilers) -> dict[str, Any]:
     """Build one prompt's application into `folder`; says its verdict, and how long each step took in milliseconds."""
     start = time.perf_counter()
     try:
@@ -50,7 +51,7 @@ async def make(prompt: dict[str, Any], folder: Path, toolchain: Toolchain) -> di
     understood = time.perf_counter()
     files = compose(spec)
     composed = time.perf_counter()
-    built = await build(files, toolchain)
+    built = await build(files, compilers)
     took = {
         "understand": round((understood - start) * 1000, 1),
         "compose": round((composed - understood) * 1000, 1),
@@ -66,8 +67,8 @@ async def make(prompt: dict[str, Any], folder: Path, toolchain: Toolchain) -> di
 
 async def run(prompts: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
     """Make every prompt's application, then score those that were made."""
-    toolchain = Toolchain()
-    made = {p["id"]: await make(p, folder / p["id"], toolchain) for p in prompts}
+    async with Compilers(Toolchain()) as compilers:
+        made = {p["id"]: await make(p, folder / p["id"], compilers) for p in prompts}
     wrong = []
     for prompt in prompts:
         verdict = made[prompt["id"]]

@@ -59,6 +59,7 @@ async def run_worker(
     tune_collector()
     loop = asyncio.get_running_loop()
     crashed: asyncio.Future[None] = loop.create_future()
+    before = loop.get_exception_handler()
     loop.set_exception_handler(partial(_unhandled, crashed))
     tasks = [asyncio.create_task(r.run(stop), name=r.stage.name) for r in runners]
     if health:
@@ -75,7 +76,7 @@ async def run_worker(
         if crashed.done():
             crashed.result()
     finally:
-        loop.set_exception_handler(None)
+        loop.set_exception_handler(before)
         left = await producer.close()
         if left:
             log.error("records not delivered before the end; their inputs are not committed and will be delivered again", records=left)

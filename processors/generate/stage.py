@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
@@ -22,6 +22,7 @@ from processors.generate.model.answer import Answer, Unusable
 from processors.generate.model.cache import Cache, Entry, key
 from processors.generate.model.fixers import fix_findings
 from processors.generate.model.flight import Flights
+from processors.generate.model.lease import Answered, Held, Leases
 from processors.generate.model.making import Made, cache_key, make
 from processors.generate.model.port import Model, Partial
 from processors.generate.model.settings import ModelSettings
@@ -32,20 +33,25 @@ from processors.spec import InvalidSpec, Spec
 from processors.task import InvalidTask, Task
 from processors.toolchain import project
 from processors.toolchain.build import BuildResult, build
+from processors.toolchain.compilers import Compilers
 from processors.toolchain.node import Toolchain
 from processors.versions import version_of
 from schemas.records import ArtifactGenerated, GenerationRequested, Record
 from streams.admission import Admission
 from streams.contract import Context, Effect, Stage
 from streams.cpu import CpuPool
-from streams.failures import Refused, Rejected
-from streams.objects import Shelf
+from streams.failures import Refused, Rejected, Waiting
+from streams.objects import ObjectMissing, Shelf
 from streams.topics import ARTIFACT_GENERATED, ARTIFACT_REJECTED, GENERATION_REQUESTED, REQUEST_PROGRESSED, USAGE_RECORDED
 
 PARTIAL_S = 0.5
 """Between two progress events of a model that is answering."""
 TAIL = 300
 """Characters of a partial answer in a progress event."""
+ASKED_S = 5.0
+"""Until somebody looks again whether another worker has its answer."""
+NOTE = 500
+"""Characters of a note in a progress event."""
 
 
 class GenerateSettings(BaseModel):
@@ -80,9 +86,10 @@ class Generator:
     ) -> None:
         self.settings, self.toolchain = settings, toolchain
         self._model, self._prices = model, prices or default_prices()
+        self._compilers = Compilers(toolchain)
         self._cpu: CpuPool | None = None
         self._cache: Cache | None = None
-        self._flights: Flights[_Generated] = Flights()
+        self._flights: Flights[tuple[_Generated, bool]] = Flights()
         self._places = asyncio.Semaphore(settings.concurrency)
         self.version = version_of("generate/compose", "generate/scaffold", "generate/model", "spec.py", "toolchain")
 
@@ -96,6 +103,7 @@ class Generator:
             async with CpuPool(self.settings.processes) as self._cpu:
                 yield
         finally:
+            await self._compilers.close()
             if self._model is not None:
                 await self._model.close()
 
@@ -117,14 +125,16 @@ class Generator:
 
     async def _compose(self, request: GenerationRequested, context: Context) -> Sequence[Record]:
         body = await self._body(request, context, "spec")
+        try:
+            spec = Spec.from_json(body)
+        except InvalidSpec as error:
+            raise Refused("bad_record", f"the spec is not one: {error}") from error
+        _tell(spec, context)
         asked = key("compose", self.version, request.tenant, body)
         if (hit := await self._remembered(request, context, asked)) is not None:
             return [hit]
         async with self._places:
-            try:
-                files = await asyncio.to_thread(lambda: compose(Spec.from_json(body)))
-            except InvalidSpec as error:
-                raise Refused("bad_record", f"the spec is not one: {error}") from error
+            files = await asyncio.to_thread(compose, spec)
             generated = await self._artifact(request, context, files, await self._built(files, context))
         cost = priced(request.method, "project", 1, context.occurred_at)["cost_usd"]
         await self._offer(request, context, asked, replace(generated.entry, cost_usd=None if cost is None else str(cost)))
@@ -168,12 +178,41 @@ class Generator:
         else:
             # A repair is the same question only where the same attempts went before.
             question = key(asked, *(f"{a.artifact_uri} {a.fingerprint}" for a in task.attempts))
-            generated, shared = await self._flights.join(question, progress, ask)
+
+            async def ask_alone(partial: Partial) -> tuple[_Generated, bool]:
+                return await self._alone(settings, question, request, context, lambda: ask(partial))
+
+            (generated, elsewhere), here = await self._flights.join(question, progress, ask_alone)
+            shared = elsewhere or here
         if shared:
             self._spared(context, generated.entry, "coalesced")
         if asked:
             await self._offer(request, context, asked, generated.entry)
         return [self._made(request, context, generated)]
+
+    async def _alone(
+        self,
+        settings: ModelSettings,
+        question: str,
+        request: GenerationRequested,
+        context: Context,
+        ask: Callable[[], Awaitable[_Generated]],
+    ) -> tuple[_Generated, bool]:
+        """What ``ask`` gives, or what another worker was told that asked the same; and whether it is the latter. Whoever finds another at it waits."""
+        leases, owner = Leases(context.objects, ObjectMissing), f"{request.request_id}.{request.round}"
+        longest = settings.calls * settings.total_s + self.settings.time_limit_s
+        found = await asyncio.to_thread(leases.take, request.tenant, question, owner, longest, request.occurred_at / 1000)
+        if isinstance(found, Held):
+            raise Waiting("asked_elsewhere", "another worker is asking the model the same", seconds=min(found.seconds, ASKED_S))
+        if isinstance(found, Answered):
+            return _Generated(Entry(**found.answer["entry"]), found.answer["files"], found.answer["task_uri"]), True
+        try:
+            generated = await ask()
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(leases.release, request.tenant, question, owner))
+            raise
+        await asyncio.to_thread(leases.answered, request.tenant, question, owner, asdict(generated))
+        return generated, False
 
     async def _answered(
         self, settings: ModelSettings, paying: Paying, task: Task, request: GenerationRequested, context: Context
@@ -184,6 +223,7 @@ class Generator:
             made = await make(task, features, base, settings, paying)
         except Unusable as error:
             raise Rejected("model_answer_unusable", f"the model gave no usable answer: {str(error)[:500]}") from error
+        _tell(made.answer.spec, context)
         async with self._places:
             answer, files, built = await self._built_with_fixes(made, context)
             spent = None if task.spent_usd is None or made.cost_usd is None else Decimal(task.spent_usd) + made.cost_usd
@@ -201,14 +241,14 @@ class Generator:
         fixed_so_far = f" (fixed: {', '.join(made.answer.fixed)})" if made.answer.fixed else ""
         context.progress(0.6, f"building{fixed_so_far}")
         files, answer = made.files, made.answer
-        built = await build(files, self.toolchain)
+        built = await build(files, self._compilers)
         if not built.ok and made.own:
             sources = {path: content.decode(errors="replace") for path, content in files.items() if path.endswith((".ts", ".tsx"))}
             changed, fixed = fix_findings(sources, made.own, built.findings)
             if changed:
                 files = files | {path: text.encode() for path, text in changed.items()}
                 answer = Answer(answer.spec, {**answer.files, **changed}, (*answer.fixed, *(f"code.{f}" for f in fixed)))
-                built = await build(files, self.toolchain)
+                built = await build(files, self._compilers)
         return answer, files, built
 
     # ---- what they share -------------------------------------------------------------------------------------------------
@@ -222,7 +262,7 @@ class Generator:
 
     async def _built(self, files: dict[str, bytes], context: Context) -> BuildResult:
         context.progress(0.6, "building")
-        built = await build(files, self.toolchain)
+        built = await build(files, self._compilers, typecheck=False)  # by rule, not by a model: validate checks the types
         if not built.ok:
             first = next(iter(built.findings), None)
             raise Rejected("build_failed", f"the generated project does not build: {first.message if first else 'no reason given'}")
@@ -285,6 +325,12 @@ class Generator:
             model=entry.model,
             dims={"made_by": entry.request_id, "method": entry.method},
         )
+
+
+def _tell(spec: Spec, context: Context) -> None:
+    """What was assumed or left out, in the request's timeline: its producer need not open the project to know."""
+    for note in spec.notes:
+        context.progress(0.5, f"note: {note[:NOTE]}")
 
 
 class _Partials:

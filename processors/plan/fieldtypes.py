@@ -62,7 +62,7 @@ UNITS = lexicon("""minute minutes min mins hour hours hr hrs second seconds sec 
     km kilometer kilometers kilometre kilometres mile miles m meter meters metre metres cm centimeter centimeters centimetre
     centimetres mm inch inches foot feet ft l liter liters litre litres ml percent percentage % degrees degree celsius
     fahrenheit °c °f kwh watts watt volts kcal calories points stars pieces units persons people cents sqm m2 m² hectares acres
-    mph kmh km/h bpm""") | {
+    mph kmh km/h bpm kw kwp mw kb mb gb tb""") | {
     f"{kind} {unit}" for kind in ("square", "cubic") for unit in ("meters", "metres", "feet", "kilometers", "kilometres", "miles", "inches")
 }
 
@@ -73,7 +73,7 @@ _URL = re.compile(r"\b(?:url|website|web ?site|web ?page|home ?page|hyperlink|we
 _DATETIME = re.compile(r"\bdate ?(?:and|&|/) ?time\b|\bdate-?time\b|\btimestamp\b")
 _DATE = re.compile(
     r"\bdates?\b|\bbirthday\b|\bdob\b|\bdeadline\b|\bborn\b|\bexpiry\b|\bexpiration\b|^expires$|^due$|^check-?(?:in|out)$|\banniversary\b"
-    r"|\w(?:ed|t|n|ught|ld|de|id) on$|\bdue by$|^(?:last|next) \w+(?:ed|en|ing|ection|ice|it)$|^(?:valid|open|available) (?:until|from|since)$|\bdue on$"
+    r"|\w(?:ed|t|n|ught|ld|nd|de|id) on$|\bdue by$|^(?:last|next) \w+(?:ed|en|ing|ection|ice|it)$|^(?:valid|open|available) (?:until|from|since)$|\bdue on$"
 )
 _DURATION = re.compile(
     r"\b(?:cooking|prep|preparation|baking|lead|travel|running|playing|response|processing|turnaround|delivery|screen) time\b"
@@ -100,7 +100,7 @@ _VALUE = re.compile(
     r"^(?:estimated|replacement|market|face|insured|purchase|total|book|resale|contract|order|deal|asset|current|appraised) value$"
 )
 _SPENT = re.compile(
-    r"(\w+) (?:spent|worked|left|sold|available|required|needed|used|taken|played|read|logged|driven|ridden|walked|run|hiked|cycled|billed|slept|caught|collected|harvested|produced|remaining|in stock|on hand|ordered)"
+    r"(\w+) (?:spent|worked|left|sold|available|required|needed|used|taken|played|read|logged|driven|ridden|walked|run|hiked|cycled|billed|slept|caught|collected|harvested|produced|remaining|in stock|on hand|ordered|late|early|lost|saved|waited|counted)"
 )
 # A score may be "2-1" and a rate "high"; these are numbers.
 _SCORE = re.compile(r"^(?:home|away|test|exam|quiz|credit|total|average|max|maximum|min|minimum|passing) score$")
@@ -126,7 +126,7 @@ _HAPPENED = lexicon(
     """delivered shipped returned completed finished confirmed approved rejected resolved fixed cancelled canceled archived verified enabled
     disabled accepted attended invited insured vaccinated neutered sterilised sterilized certified fulfilled refunded processed reviewed sold
     sent answered submitted solved used damaged broken furnished heated featured starred pinned blocked locked subscribed graded discontinued
-    dispatched packed owned watched tested reimbursed repaired cleaned invoiced settled notified contacted"""
+    dispatched packed owned claimed watched tested reimbursed repaired cleaned invoiced settled notified contacted"""
 )
 # Lengthy nouns that name a thing although their first word says an amount.
 _TEXT_HEADS = lexicon("""name title type kind category code method model brand level status state id reference colour color size range unit label group

@@ -37,6 +37,7 @@ from processors.plan.words import COLLECTIVE, is_plural, singular_phrase
 _EVERY = frozenset({"each", "every", "all", "any"})
 _RELATES = lexicon("belongs belong linked related assigned connected attached refers references associated")
 _MOST_ITEMS = 400
+_PEOPLE = lexicon("people customers clients users members students pupils guests visitors everyone")
 # Applications named by two words of which the second alone is an ordinary thing.
 _BOOKS = lexicon("address phone log guest recipe visitor contact cash order sketch score note day")
 _AWAY = re.compile(r"^(?P<label>[^:()]{1,40}?)\s*(?::|\s-)\s(?P<list>[^:()]{3,400})$")
@@ -187,6 +188,8 @@ class _Grammar:
         possessive = self._possessive(reader, at, end)
         if possessive is not None:
             return possessive
+        if reader.typed(end):
+            return reader.closing(end) + 1  # "begin (date)": a field that stands alone
         if reader.mark(end, "("):
             close = reader.closing(end)
             if not application or reader.fieldish(end + 1, close):
@@ -308,7 +311,7 @@ class _Grammar:
         if reader.mark(phrase, "(") and self._groups(reader, phrase) > is_known(reader.text(start, phrase)):
             self.titles.append(reader.text(at, end))
             return self._things(reader, after, curated=True)
-        declares = declares or reader.low(phrase) in _RELATES
+        declares = declares or reader.low(phrase) in _RELATES or (phrase > start and reader.verb(phrase))
         if declares or reader.verb(after) or reader.low(after) in PRONOUNS or not reader.word(after):
             self.titles.append(reader.text(at, end))
             return after
@@ -320,7 +323,8 @@ class _Grammar:
         if not is_plural(reader.low(end - 1)) and ((application and not named) or self._all_plural(reader, after, listed)):
             self.titles.append(reader.text(at, end))
             return self._things(reader, after, curated=True)
-        if (application and not named) or not (is_plural(reader.low(end - 1)) or reader.fieldish(after, listed)):
+        fields = is_plural(reader.low(end - 1)) or reader.fieldish(after, listed) or reader.fieldish(after, len(reader))
+        if (application and not named) or not fields:
             return after
         return self._fields(reader, after, self._entity(reader, at, end, every=True))
 
@@ -514,6 +518,9 @@ class _Grammar:
             return self._bracketed(reader, start, end)
         if is_plural(reader.low(end - 1)) and reader.low(end) in ("we", "i", "you", "they") and reader.mark(end + 2, "("):
             return self._bracketed(reader, start, end, end + 2)  # "the books we read (title, author)"
+        for who in (end - 1, end - 2):
+            if who > start and reader.low(who) in _PEOPLE and is_plural(reader.low(who - 1)) and reader.mark(who + 2, "("):
+                return self._bracketed(reader, start, who, who + 2)  # "orders people make (customer, date)"
         people = reader.low(end - 1) in ("visitors", "people", "users") and reader.fieldish(end + 1, reader.end_of_list(end + 1))
         if reader.mark(end, ":", "-") and reader.low(end - 1) in VAGUE and not people:
             return end + 1  # "two tables: customers (...)"

@@ -399,7 +399,7 @@ def bracket(reader: Reader, start: int, end: int, draft: FieldDraft) -> None:
         draft.required = True
     rest = re.sub(
         r"\b(?:optional|not required|required|mandatory|unique)\b|^\W+|\W+$", "", re.sub(r"^(?:an?|the|in|as an?|as|type) ", "", text)
-    ).strip()
+    ).strip(" ,;")
     if rest in TYPE_WORDS and TYPE_WORDS[rest] != "reference":
         if TYPE_WORDS[rest] == "money":
             draft.unit = CURRENCIES.get(rest, "")

@@ -24,6 +24,7 @@ _FIELDS = re.compile(
     re.I,
 )
 _RULE = re.compile(r"^[\s|:+-]{3,}$")
+_ARROW = re.compile(r"^(?P<head>[ ]{0,8}(?:[-*\u2022][ ]+)?[A-Za-z][\w' -]{0,40}?) ?(?:->|=>|\u2192) ?(?=[^,]{1,80},)")
 _BULLET = re.compile(r"^\s*(?:[-*+\u2022#]|\d{1,2}[.)]|[a-z]\))")
 _CELL_HEADS = lexicon("field fields column columns attribute attributes property name entity entities table tables object type types")
 _MOST_CELL_WORDS = 5
@@ -110,7 +111,7 @@ def _column_type(text: str, names: dict[str, str]) -> str | list[str]:
 
 def as_lines(text: str) -> str:
     """The text with tables, rows of cells and names over their fields as lines and bullets."""
-    lines = [_without_kind(line) for line in text.split("\n")]
+    lines = [_ARROW.sub(lambda m: f"{m['head']}: ", _without_kind(line)) for line in text.split("\n")]
     return "\n".join(_stacks(_merged(_tables(lines))))
 
 
@@ -139,12 +140,18 @@ def _merged(lines: list[str]) -> list[str]:
 def _tables(lines: list[str]) -> list[str]:
     """Rows of cells: a name with its fields, or below a heading one field with its type a row."""
     made: list[str] = []
+    columns: list[str] = []
     for line in lines:
         if "|" in line and _RULE.match(line):
             continue
         cells = _cells(line)
         if cells is None:
             made.append(line)
+            columns = []
+        elif columns and len(cells) <= len(columns):
+            made.append(_field_row(dict(zip(columns, cells, strict=False))))
+        elif columns_of_fields := _columns_of_fields(cells):
+            columns = columns_of_fields
         elif all(cell.lower().split(" ")[-1] in _CELL_HEADS | {"notes", "description", "required"} for cell in cells):
             continue  # the table's own heading
         elif "|" in line.strip()[:1]:
@@ -153,6 +160,25 @@ def _tables(lines: list[str]) -> list[str]:
         else:
             made.append(f"{cells[0]}: {', '.join(cells[1:])}")
     return made
+
+
+def _columns_of_fields(cells: list[str]) -> list[str]:
+    """The columns of a table with one field a row ("Field | Type | Required"), in lower case; else nothing."""
+    said = [cell.lower().strip(" *_?") for cell in cells]
+    return (
+        said if said[0] in ("field", "column", "attribute", "property", "field name", "column name", "name") and "type" in said[1:] else []
+    )
+
+
+def _field_row(row: dict[str, str]) -> str:
+    name, *_ = row.values()
+    asked = row.get("required", row.get("mandatory", "")).lower()
+    flag = "required" if asked in ("yes", "y", "true", "x") else "optional" if asked in ("no", "n", "false") else ""
+    kind = row.get("type", "")
+    if re.fullmatch(r"[A-Za-z]{2,40}", kind) and kind.lower() not in TYPE_WORDS:
+        kind = f"reference to {kind}"
+    said = ", ".join(part for part in (kind, flag) if part)
+    return f"- {name} ({said})" if said else f"- {name}"
 
 
 def _cells(line: str) -> list[str] | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from processors.plan.fieldtypes import is_known
+import re
+
+from processors.plan.fieldtypes import TYPE_WORDS, is_known
 from processors.plan.lexicon import lexicon
 from processors.plan.tokens import Clause, Token
 from processors.plan.vocabulary import AMBIGUOUS, BUILD, DETERMINERS, FUNCTION, HAS, KEEP, MODALS, PRONOUNS
@@ -14,8 +16,14 @@ _PARTICIPLES = lexicon(
 _FIELD_NOUNS = lexicon(
     "following fields field attributes attribute properties property columns column details data info information things values entities tables lists objects models collections kinds"
 )
+_FLAGS = lexicon("required optional mandatory unique nullable")
 _JOINS = lexicon("links link connects connect joins join combines")
 _MOST_WORDS = 6
+
+
+def _said_of_one(parts: list[str]) -> bool:
+    """Whether this is what is said of one field, a type and flags."""
+    return any(part in _FLAGS for part in parts) and all(part in _FLAGS or part in TYPE_WORDS for part in parts)
 
 
 class Reader:
@@ -108,6 +116,8 @@ class Reader:
         while at < limit and (self.low(at) in MODALS or self.low(at) in ("that", "which", "who")):
             at += 1
         low, after = self.low(at), self.low(at + 1)
+        if low in ("keep", "keeps") and after in ("track", "tabs"):
+            return None  # of what is kept, not of who keeps it
         if low in HAS and self.word(at):
             if after == "to":
                 return self.has(at + 2) if self.low(at + 2) in HAS else None
@@ -166,9 +176,10 @@ class Reader:
     def fieldish(self, start: int, end: int) -> bool:
         """Whether the list in `[start, end)` reads like fields and not like choices: at least two items, one of them a usual field."""
         items: list[list[Token]] = [[]]
-        depth = 0
+        depth = typed = 0
         chosen = False
         for index in range(start, end):
+            typed += depth == 0 and self.typed(index)
             depth += self.mark(index, "(") - self.mark(index, ")")
             chosen = chosen or (depth == 0 and self.low(index) == "or")
             if depth == 0 and (self.mark(index, ",", ";", "/") or self.low(index) in ("and", "or")):
@@ -177,7 +188,14 @@ class Reader:
                 items[-1].append(self.tokens[index])
         labels = [" ".join(t.text for t in item if not t.mark and t.low not in DETERMINERS) for item in items if item]
         known = sum(is_known(label.split(" in ")[0]) for label in labels)  # "time in seconds"
-        return len(labels) >= 2 and known >= 1 and not (chosen and known * 2 < len(labels))
+        if _said_of_one([label.lower() for label in labels]):
+            return False  # "(integer, required)" is said of one field
+        return len(labels) >= 2 and known + typed >= 1 and not (chosen and known * 2 < len(labels))
+
+    def typed(self, at: int) -> bool:
+        """Whether brackets are here that hold a type and nothing else: "starts (date and time)"."""
+        said = re.sub(r" ?/ ?", "/", self.text(at + 1, self.closing(at)).lower()) if self.mark(at, "(") else ""
+        return said in TYPE_WORDS or _said_of_one([part.strip() for part in said.split(",")])
 
     def end_of_list(self, at: int) -> int:
         """Where the list that begins at `at` ends at the latest: before a semicolon or at the clause's end, outside brackets."""

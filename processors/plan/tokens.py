@@ -63,6 +63,11 @@ _REPLACEMENTS = (
         r"each \1 has",
     ),
     (re.compile(r"\b(?:write|note|jot|take) down\b", re.I), "record"),
+    # "an enrolment links a student to a course" has both of them.
+    (
+        re.compile(r"\b((?:links?|connects?|joins?) (?:a|an|one) [\w-]{1,30}(?: [\w-]{1,30})?) (?:to|with) (?=(?:a|an|one) )", re.I),
+        r"\1 and ",
+    ),
     # "the first table is called clients", "a customers table with", 'a "Tools" list' all name what is kept.
     (
         re.compile(
@@ -107,6 +112,8 @@ _BULLET = re.compile(
 _HEADING = re.compile(r"^(?P<indent>\s*)#{1,6}\s+(?P<text>.*)$")
 _STARTS_LIST = re.compile(r"^\s*[\w' ]{1,48}(?::(?:\s|$)|\s*\(|\s-\s)")
 _MOST_DEPTH = 4  # brackets in brackets; what lies deeper is read as if it stood at this depth
+_WORD = re.compile(r"\b[a-z]{3,12}\b")
+_HINGES = lexicon("with have manage managing track tracking keep store want need build create each every their")
 _ASKING = lexicon("can could would will do does is are may might should please what which how who where when why i we")
 # Names that are one word although they look like camelCase.
 _BRANDS = lexicon(
@@ -124,6 +131,15 @@ class Line:
     children: list[Line] = field(default_factory=list)
 
 
+def _meant(word: str) -> str:
+    """The word that a sentence hangs on, where two of its letters changed places or one too many slipped into it: "wiht", "manange"."""
+    if word in _HINGES or word in ("teh", "adn", "nad"):
+        return {"teh": "the", "adn": "and", "nad": "and"}.get(word, word)
+    swapped = (word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(len(word) - 1))
+    spared = (word[:i] + word[i + 1 :] for i in range(1, len(word) - 1)) if len(word) >= 6 else ()
+    return next((meant for meant in (*swapped, *spared) if meant in _HINGES), word)
+
+
 def normalise(text: str) -> str:
     """One spelling for quotes, dashes, bullets and abbreviations; nothing invisible."""
     text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
@@ -132,6 +148,7 @@ def normalise(text: str) -> str:
     text = re.sub(r"(?<=\S) {2,}", " ", re.sub(r"(?m)^ {40,}", " " * 40, text))
     text = re.sub(r"\n{3,}", "\n\n", re.sub(r"(?m) +$", "", text))
     text = re.sub(r"(\S{80})\S+", r"\1", text)
+    text = _WORD.sub(lambda match: _meant(match[0]), text)
     for pattern, replacement in _REPLACEMENTS:
         text = pattern.sub(replacement, text)
     return re.sub(r"(?<=\w)\*\*|\*\*(?=\w)|__(?=\w)|(?<=\w)__(?=\s|:)", "", text)

@@ -28,6 +28,12 @@ _CALLED = re.compile(
 )
 _THING_LABEL = re.compile(r"(?:(?<=^)|(?<=[.;\n] )|(?<=\n))(?:entity|table|model|resource)(?: ?: ?| )(?=[\"'\w][\w \"']{0,40}:)", re.I)
 _FIELDS_LABEL = re.compile(r"(?<=[a-z])[.;,] ?(?:its |the )?(?:fields?|columns?|attributes?) ?: ?", re.I)
+_LEAD_IN = re.compile(
+    r"(?:(?<=^)|(?<=[.!?\n] ))(?:my|our|i|we|the) [^.:;(),!?\n]{1,60} and (?=(?:(?:i|we|she|he|they) )?(?:would|want|wants|need|needs)\b"
+    r"[^.:;()!?\n]{0,40}\b(?:app|application|tool|tracker|system|database)\b)",
+    re.I,
+)
+"""What somebody does, before they say that they want an application: "My wife keeps bees and would love an app that"."""
 _QUOTED_THING = re.compile(r"\b(?:entity|table|model)(?: called| named)? [\"']([\w ]{1,40})[\"']", re.I)
 """How a list may label its parts: "Entity Customer: name, email", "Table: products. Columns: name, price"."""
 _HOW = "Say what it keeps and which fields each has, for example: a library app with books (title, author, year) and members (name, email)."
@@ -63,9 +69,10 @@ def understand(text: str) -> Spec:
 
 def _prose(text: str) -> Spec:
     """`text` is normalised: the patterns below meet no long runs of anything."""
-    text = _QUOTED_THING.sub(r"\1", _THING_LABEL.sub("", _FIELDS_LABEL.sub(": ", text)))
+    text = _QUOTED_THING.sub(r"\1", _THING_LABEL.sub("", _FIELDS_LABEL.sub(": ", _LEAD_IN.sub("", text))))
     drafts, titles = read(_CALLED.sub(" ", text))
-    kept = _without_broader([draft for draft in drafts if _believable(draft)])
+    names = {singular_phrase(draft.name.lower()) for draft in drafts}
+    kept = _without_broader([draft for draft in drafts if _believable(draft, names - {singular_phrase(draft.name.lower())})])
     declared = [draft for draft in kept if draft.fields]
     if not declared and re.search(BEYOND, text, re.I):
         raise NotUnderstood("needs_model", f"what this application does is more than keeping records. {_HOW}")
@@ -87,13 +94,13 @@ def _without_broader(drafts: list[EntityDraft]) -> list[EntityDraft]:
     return [d for d in drafts if d.fields or not any(singular_phrase(d.name.lower()).endswith(name) for name in declared)]
 
 
-def _believable(draft: EntityDraft) -> bool:
+def _believable(draft: EntityDraft, others: set[str]) -> bool:
     """Whether something that reads like an entity is one.
 
-    With fields: at least one of them is written as a field is, or is a usual one. Without: it is named as what is managed or tracked,
+    With fields: at least one of them is written as a field is, is a usual one, or is named as one of the ``others``. Without: it is named as what is managed or tracked,
     in the plural, and is no word that could mean anything.
     """
     last = draft.name.lower().split(" ")[-1]
     if draft.fields:
-        return any(field.definite or field.type or field.options or is_known(field.label) for field in draft.fields)
+        return any(f.definite or f.type or f.options or is_known(f.label) or f.label.lower() in others for f in draft.fields)
     return draft.curated and draft.plural and last not in VAGUE and draft.name.lower() not in VAGUE

@@ -75,6 +75,9 @@ _IRREGULAR = {
     "zombies": "zombie",
     "ties": "tie",
     "pies": "pie",
+    "menus": "menu",
+    "gurus": "guru",
+    "emus": "emu",
 }
 _PLURALS = {singular: plural for plural, singular in _IRREGULAR.items()}
 # The same in both numbers, and meant as many where it names what an application keeps.

@@ -14,6 +14,7 @@ would, and all others are refused and written down.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import mimetypes
@@ -100,6 +101,14 @@ class Opened:
     async def visit(self, path: str = "/", timeout_s: float = 10.0) -> None:
         """Load a path of the application. Raises playwright's ``TimeoutError`` if it does not load in time."""
         await self.page.goto(ORIGIN + path, wait_until="load", timeout=timeout_s * 1000)
+
+    async def thumbnail(self, width: int = 960, quality: int = 80) -> bytes:
+        """What shows now as JPEG, at most ``width`` pixels across: made small and lossy where it is drawn, for pictures that nothing is measured by."""
+        size = self.page.viewport_size or {"width": width, "height": width}
+        clip = {"x": 0, "y": 0, **size, "scale": min(1.0, width / size["width"])}
+        session = await self.page.context.new_cdp_session(self.page)
+        shot = await session.send("Page.captureScreenshot", {"format": "jpeg", "quality": quality, "clip": clip, "optimizeForSpeed": True})
+        return base64.b64decode(shot["data"])
 
 
 @dataclass

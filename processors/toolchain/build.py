@@ -10,19 +10,18 @@ cannot talk itself out of a check. The bundle is a function of the files alone: 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
-import stat
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from processors.toolchain import project
+from processors.toolchain.compilers import SUFFIXES, Compilers, Workbench
 from processors.toolchain.findings import Finding
-from processors.toolchain.node import Toolchain, mounted
+from processors.toolchain.node import Toolchain
 from processors.toolchain.project import Files
-from processors.toolchain.sandbox import Completed, Mount, run_async
+from processors.toolchain.service import Stopped
 
 ENTRY = "src/main.tsx"
 IMAGES = ("png", "jpg", "jpeg", "gif", "webp", "svg")
@@ -43,7 +42,6 @@ _TSCONFIG = {
         "types": ["react", "react-dom"],
         "resolveJsonModule": True,
     },
-    "include": ["/app/src", "/control/ambient.d.ts"],
 }
 _AMBIENT = {
     "'*.css'": "declare module '*.css';",
@@ -51,9 +49,7 @@ _AMBIENT = {
     "interface ImportMeta ": "interface ImportMeta { readonly env: { readonly [name: string]: string | boolean | undefined } }",
 }
 """What esbuild understands beyond TypeScript, declared unless the project declares it itself."""
-_TSC_ERROR = re.compile(r"^(?:(?P<file>[^\s(][^(\n]*)\((?P<line>\d+),(?P<column>\d+)\): )?error (?P<code>TS\d+): (?P<text>.*)$")
-_ESBUILD_ERROR = re.compile(r"^. \[(?P<severity>ERROR|WARNING)\] (?P<text>.*)$")
-_ESBUILD_PLACE = re.compile(r"^    (?P<file>\S.*?):(?P<line>\d+):(?P<column>\d+):$")
+_TYPED = (".ts", ".tsx", ".mts", ".cts")
 _MODULE_SCRIPT = re.compile(r"""<script\b[^>]*\bsrc\s*=\s*["']?[./]*src/main\.tsx["']?[^>]*>\s*</script>""", re.I)
 _SHOWN = 50  # findings of one tool; the rest of a broken file repeats the first ones
 
@@ -67,54 +63,61 @@ class BuildResult:
     findings: list[Finding]
     ms: Mapping[str, int]
     """Wall time of each tool; no part of the result's identity."""
+    code: Mapping[str, str] = field(default_factory=dict)
+    """Where asked for: JavaScript without types, comments and JSX by path, for every file of code but declarations; empty where esbuild cannot
+    parse one of them."""
 
 
-async def build(files: Mapping[str, bytes], toolchain: Toolchain, typecheck: bool = True) -> BuildResult:
+async def build(files: Mapping[str, bytes], compilers: Compilers, *, typecheck: bool = True, transpile: bool = False) -> BuildResult:
     """Type-check and bundle ``files``; what lies under ``dist/`` is ignored. Raises ``ProjectError`` for unsafe names or sizes.
 
-    The check takes three times the CPU of the bundle: without ``typecheck`` it is left to whoever validates the result.
+    The check takes twice the CPU of the bundle: without ``typecheck`` it is left to whoever validates the result.
     """
     sources = {name: content for name, content in files.items() if not name.startswith("dist/")}
-    project.check(sources)
+    names = sorted(name for name in sources if name.endswith(SUFFIXES) and not name.endswith(".d.ts"))
+    ms: dict[str, int] = {}
+    # Every file by its name: a warm compiler would not look again for what a pattern finds.
+    typed = ["ambient.d.ts", *(f"/app/{name}" for name in sorted(sources) if name.startswith("src/") and name.endswith(_TYPED))]
+    control = {"tsconfig.json": json.dumps(_TSCONFIG | {"files": typed}), "ambient.d.ts": _ambient(sources)}
     absent = [name for name in (ENTRY, "index.html") if name not in sources]
-    if absent:
-        return BuildResult(False, {}, [Finding("build", "build.entry", f"{name} is missing", name) for name in absent], {})
-    with tempfile.TemporaryDirectory(prefix="millrace-build-") as folder:
-        app, out, control = (Path(folder, name) for name in ("app", "out", "control"))
-        for path in (app, out, control):
-            path.mkdir()
-        project.write(sources, app)
-        (control / "tsconfig.json").write_text(json.dumps(_TSCONFIG))
-        (control / "ambient.d.ts").write_text(_ambient(sources))
-        packages = [Mount(toolchain.settings.folder / "node" / path, f"/{path}") for path in mounted()]
-        checking = asyncio.create_task(_typecheck(app, control, packages, toolchain)) if typecheck else None
-        try:
-            bundle = await _bundle(app, out, packages, toolchain)
-            check = await checking if checking else None
-        finally:
-            if checking:
-                checking.cancel()
-        findings = (_typecheck_findings(check) if check else []) + _bundle_findings(bundle)
-        ms = {"build": round(bundle.wall_s * 1000)} | ({"typecheck": round(check.wall_s * 1000)} if check else {})
-        if any(f.severity == "error" for f in findings):
-            return BuildResult(False, {}, findings, ms)
-        dist = {f"dist/assets/{path.name}": path.read_bytes() for path in sorted((out / "assets").iterdir()) if _plain(path)}
+    findings = [Finding("build", "build.entry", f"{name} is missing", name) for name in absent]
+    async with compilers.open(sources, control) as bench:
+        with _timed(ms, "transpile"):
+            code = await bench.transpile(names) if transpile and names else {}
+        if absent:
+            return BuildResult(False, {}, findings, ms, code)
+        if typecheck:
+            with _timed(ms, "typecheck"):
+                findings += await _typecheck(bench)
+        with _timed(ms, "build"):
+            found, outputs = await _bundle(bench)
+            findings += found
+    if any(f.severity == "error" for f in findings):
+        return BuildResult(False, {}, findings, ms, code)
+    dist = {f"dist/assets/{name}": content for name, content in outputs.items()}
     dist |= {f"dist/{name.removeprefix('public/')}": content for name, content in sources.items() if name.startswith("public/")}
     page, finding = _page(sources["index.html"].decode(errors="replace"), "dist/assets/app.css" in dist)
     if finding:
-        return BuildResult(False, {}, [*findings, finding], ms)
+        return BuildResult(False, {}, [*findings, finding], ms, code)
     dist["dist/index.html"] = page.encode()
-    return BuildResult(True, dict(sorted(dist.items())), findings, ms)
+    return BuildResult(True, dict(sorted(dist.items())), findings, ms, code)
 
 
-def build_sync(files: Mapping[str, bytes], toolchain: Toolchain) -> BuildResult:
-    """:func:`build` for callers without an event loop."""
-    return asyncio.run(build(files, toolchain))
+def build_sync(files: Mapping[str, bytes], toolchain: Toolchain, *, transpile: bool = False) -> BuildResult:
+    """One :func:`build` with compilers of its own, for callers without an event loop."""
+
+    async def once() -> BuildResult:
+        async with Compilers(toolchain) as compilers:
+            return await build(files, compilers, transpile=transpile)
+
+    return asyncio.run(once())
 
 
-def _plain(path: Path) -> bool:
-    """Whether this is a file and no link: what comes out of the sandbox must not name a file of ours."""
-    return stat.S_ISREG(path.lstat().st_mode)
+@contextlib.contextmanager
+def _timed(ms: dict[str, int], what: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    ms[what] = round((time.monotonic() - began) * 1000)
 
 
 def _ambient(sources: Mapping[str, bytes]) -> str:
@@ -122,76 +125,27 @@ def _ambient(sources: Mapping[str, bytes]) -> str:
     return "\n".join(declaration for mark, declaration in _AMBIENT.items() if mark not in own)
 
 
-def _mounts(app: Path, packages: list[Mount], tool: Path) -> list[Mount]:
-    return [Mount(app, "/app"), *packages, Mount(tool, f"/tool/{tool.name}")]
+async def _typecheck(bench: Workbench) -> list[Finding]:
+    try:
+        said = await bench.typecheck()
+    except Stopped as stopped:
+        return [_stopped("typecheck", stopped)]
+    return [Finding("typecheck", m.code, m.text, m.file, m.line) for m in said[:_SHOWN]]
 
 
-async def _typecheck(app: Path, control: Path, packages: list[Mount], toolchain: Toolchain) -> Completed:
-    # The compiler finds its own library beside itself; ours lie over whatever the project has under these names.
-    mounts = [Mount(app, "/app"), *packages, Mount(toolchain.tsc.parent, "/tool")]
-    mounts += [Mount(control, "/control")]
-    argv = ["/tool/tsc", "-p", "/control/tsconfig.json", "--pretty", "false", "--singleThreaded"]
-    # A short run pays for collecting garbage and gains nothing; the limit brings it back where a program's types explode.
-    env = {"GOGC": "off", "GOMEMLIMIT": str(toolchain.settings.build.memory_bytes // 2)}
-    return await run_async(argv, toolchain=toolchain, mounts=mounts, limits=toolchain.settings.build, cwd="/app", env=env)
+async def _bundle(bench: Workbench) -> tuple[list[Finding], dict[str, bytes]]:
+    try:
+        said, outputs = await bench.bundle(_SHOWN)
+    except Stopped as stopped:
+        return [_stopped("build", stopped)], {}
+    return [
+        Finding("build", "build.bundle", m.text, m.file, m.line, "error" if m.severity == "error" else "warning") for m in said
+    ], outputs
 
 
-async def _bundle(app: Path, out: Path, packages: list[Mount], toolchain: Toolchain) -> Completed:
-    mounts = [*_mounts(app, packages, toolchain.esbuild), Mount(out, "/out", writable=True)]
-    argv = ["/tool/esbuild", f"app={ENTRY}", "--bundle", "--minify", "--format=esm", "--target=es2022", "--jsx=automatic"]
-    argv += ["--outdir=/out/assets", "--asset-names=[name]-[hash]", "--public-path=/assets", "--charset=utf8", "--legal-comments=none"]
-    argv += ['--define:process.env.NODE_ENV="production"', '--define:import.meta.env={"MODE":"production","DEV":false,"PROD":true}']
-    argv += ["--tsconfig-raw={}", "--color=false", f"--log-limit={_SHOWN}"]
-    argv += [f"--loader:.{kind}=file" for kind in IMAGES]
-    return await run_async(argv, toolchain=toolchain, mounts=mounts, limits=toolchain.settings.build, cwd="/app")
-
-
-def _stopped(done: Completed, gate: str) -> Finding | None:
-    if done.timed_out:
-        return Finding(gate, f"{gate}.timeout", "took longer than it may")
-    if done.overflowed:
-        return Finding(gate, f"{gate}.output", "wrote more messages than it may")
-    return None
-
-
-def _typecheck_findings(done: Completed) -> list[Finding]:
-    if stopped := _stopped(done, "typecheck"):
-        return [stopped]
-    found = []
-    for line in done.stdout.decode(errors="replace").splitlines():
-        if match := _TSC_ERROR.match(line):
-            place = match["file"]
-            file = place.removeprefix("../app/") if place else None
-            number = int(match["line"]) if match["line"] else None
-            found.append(Finding("typecheck", match["code"], match["text"], file, number))
-    if done.exit != 0 and not found:
-        said = (done.stdout + done.stderr).decode(errors="replace")[-2000:]
-        found.append(Finding("typecheck", "typecheck.crash", f"the type checker ended with {done.exit}", evidence={"said": said}))
-    return found[:_SHOWN]
-
-
-def _bundle_findings(done: Completed) -> list[Finding]:
-    if stopped := _stopped(done, "build"):
-        return [stopped]
-    found = []
-    lines = done.stderr.decode(errors="replace").splitlines()
-    for i, line in enumerate(lines):
-        if match := _ESBUILD_ERROR.match(line):
-            place = next((m for follower in lines[i + 1 : i + 4] if (m := _ESBUILD_PLACE.match(follower))), None)
-            found.append(
-                Finding(
-                    "build",
-                    "build.bundle",
-                    match["text"],
-                    place["file"] if place else None,
-                    int(place["line"]) if place else None,
-                    "error" if match["severity"] == "ERROR" else "warning",
-                )
-            )
-    if done.exit != 0 and not any(f.severity == "error" for f in found):
-        said = done.stderr.decode(errors="replace")[-2000:]
-        found.append(Finding("build", "build.crash", f"the bundler ended with {done.exit}", evidence={"said": said}))
-    return found
+def _stopped(gate: str, stopped: Stopped) -> Finding:
+    rule = {"timeout": "timeout", "output": "output", "ended": "crash"}[stopped.why]
+    return Finding(gate, f"{gate}.{rule}", str(stopped), evidence={"said": stopped.said[-2000:]} if stopped.said else {})
 
 
 def _page(source: str, styled: bool) -> tuple[str, Finding | None]:

@@ -47,11 +47,15 @@ class ToolchainSettings(BaseModel):
     chromium: str | None = None
     """The browser: a path; default: the first of chromium-headless-shell, chromium, google-chrome on PATH."""
     build: Limits = Limits(memory_bytes=2 << 30, scratch_bytes=0)
-    """Limits of one type check and one bundling."""
+    """Limits of one type check and one bundling; of CPU only the clock counts, since compilers stay warm."""
     script: Limits = Limits()
     """Limits of other tools, unless they bring their own."""
     browser: Limits = Limits(wall_s=3600, cpu_s=3600, memory_bytes=4 << 30, processes=400, open_files=4096, scratch_bytes=256 << 20)
     """Limits of one warm browser over its whole life."""
+    compilers: int = 1
+    """Pairs of warm compilers at once."""
+    compiler_uses: int = 500
+    """Projects that one pair sees before it is replaced; 1: each has its own."""
     browser_uses: int = 200
     """Applications one browser opens before it is replaced."""
     browsers: int = 2

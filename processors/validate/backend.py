@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from processors.toolchain.findings import Finding
-from processors.validate.database import Database, DatabaseStopped
+from processors.toolchain.service import Stopped
+from processors.validate.database import Database
 from processors.validate.lexer import LexError, Token, tokens
 from processors.validate.policy import ValidationPolicy
+from processors.validate.remembered import Remembered
 
 GATE = "backend"
 
 _MIGRATION = re.compile(r"supabase/migrations/[^/]+\.sql")
 _COMMENTS = re.compile(r"\A(?:\s*--[^\n]*\n)*")
 _FILTERS = frozenset({"eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "is", "in", "order", "contains"})
+_ASKED: Remembered[list[tuple[str, list[str]]]] = Remembered()
 _PLAIN_COLUMN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
@@ -34,7 +38,7 @@ async def check(files: Mapping[str, bytes], code: Mapping[str, str], database: D
     given = migrations(files)
     try:
         result = await database.run({"migrations": given}, policy.backend_timeout_s)
-    except DatabaseStopped as stopped:
+    except Stopped as stopped:
         return [Finding(GATE, "backend.stopped", str(stopped))]
     if failed := result["failed"]:
         return [_failed(failed, given)]
@@ -73,17 +77,20 @@ def _queries(code: Mapping[str, str], columns: Mapping[str, set[str]]) -> Iterat
     for name in sorted(code):
         if not name.startswith("src/"):
             continue
-        try:
-            stream = tokens(code[name])
-        except LexError:  # the static gate says so
-            continue
-        for table, wanted in _asked(stream):
+        for table, wanted in _ASKED.get(partial(_asked_by, code[name]), code[name]):
             if table not in columns:
                 yield Finding(GATE, "backend.query", f"asks for the table {table!r}, which no migration makes", name)
             elif missing := sorted(set(wanted) - columns[table]):
                 yield Finding(
                     GATE, "backend.query", f"asks for {', '.join(missing)} of the table {table!r}, which has no such column", name
                 )
+
+
+def _asked_by(text: str) -> list[tuple[str, list[str]]]:
+    try:
+        return list(_asked(tokens(text)))
+    except LexError:  # the static gate says so
+        return []
 
 
 def _asked(stream: list[Token]) -> Iterator[tuple[str, list[str]]]:

@@ -58,6 +58,9 @@ class _Page(HTMLParser):
         elif tag == "meta":
             self._seen["charset"] += values.get("charset", "").lower() in ("utf-8", "utf8")
             self._seen["viewport"] += values.get("name", "").lower() == "viewport"
+            server = values.get("content", "").strip() if values.get("name", "").lower() == "supabase-url" else ""
+            if server and not host_allowed(server, self._policy):
+                self._note("address", f"the server {server[:80]!r} is none that an application may name", line)
             if values.get("http-equiv", "").lower() in ("refresh", "set-cookie"):
                 self._note("html", "<meta http-equiv> navigates or sets a cookie", line)
         elif tag == "script":

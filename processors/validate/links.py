@@ -17,15 +17,17 @@ GATE = "links"
 
 _FOLLOW = """
 async ({ most, depth }) => {
-  const turned = () => new Promise(done => setTimeout(() => setTimeout(done)));  // not painted: that is most of a page's cost
+  const turned = () => new Promise(done => setTimeout(() => setTimeout(done)));  // not painted
   const address = () => location.pathname + location.search;
-  const shows = path => (document.body.innerText || '').split(path).join('').replace(/\\s+/g, ' ').trim();
+  // All its text is asked first: what of it shows takes a layout, which is most of what following a link costs.
+  const shows = (path, all) => ((all ? document.body.textContent : document.body.innerText) || '').split(path).join('').replace(/\\s+/g, ' ').trim();
   const go = async path => {
     history.pushState(null, '', path);
     dispatchEvent(new PopStateEvent('popstate'));
     await turned();
-    for (let before = null; before !== (before = shows(path)); ) await turned();
-    return shows(path);
+    let now = shows(path, true);
+    for (let before = null; before !== now; now = shows(path, true)) { before = now; await turned(); }
+    return now;
   };
   const links = () => [...document.querySelectorAll('a[href]')]
     .filter(a => a.origin === location.origin && !a.hasAttribute('download') && (!a.target || a.target === '_self') && !a.getAttribute('href').startsWith('#'))
@@ -36,7 +38,7 @@ async ({ most, depth }) => {
   const start = address(), known = new Set([start]), dead = [];
   let wave = [...new Set(links())].filter(path => !known.has(path)).map(path => [path, start]);
   if (!wave.length) return dead;
-  const nowhere = await go('/no-such-page-7f3a/no-such-part-91c2/none');
+  const unknown = '/no-such-page-7f3a/no-such-part-91c2/none', nowhere = await go(unknown), nothing = shows(unknown);
   let followed = 0;
   for (let level = 0; level < depth && wave.length; level++) {
     const next = [];
@@ -46,7 +48,7 @@ async ({ most, depth }) => {
       if (kinds.has(kind(path))) continue;
       kinds.add(kind(path));
       followed++;
-      if (await go(path) === nowhere) dead.push({ path, from });
+      if (await go(path) === nowhere && shows(path) === nothing) dead.push({ path, from });
       else for (const further of links()) if (!known.has(further)) next.push([further, path]);
     }
     wave = next;

@@ -58,12 +58,6 @@ async def read(opened: Opened) -> dict[str, Any]:
     return cast("dict[str, Any]", await opened.page.evaluate(SNAPSHOT))
 
 
-async def look(opened: Opened) -> Look:
-    """The snapshot and the picture of what shows now."""
-    snapshot = await read(opened)
-    return Look(snapshot, await opened.page.screenshot(animations="disabled", caret="hide", scale="css"))
-
-
 async def accessibility(opened: Opened, axe: str, policy: ValidationPolicy) -> list[Finding]:
     """axe-core's violations of WCAG 2.1 A and AA on the screen that shows now. ``axe`` is its source."""
     await opened.page.evaluate(axe)

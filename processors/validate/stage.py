@@ -21,7 +21,7 @@ from processors.toolchain.node import Toolchain
 from processors.validate import repair
 from processors.validate.policy import ValidationPolicy
 from processors.versions import version_of
-from schemas import records
+from schemas import ids, records
 from schemas.records import ArtifactGenerated, GenerationRequested, Record
 from streams import runs
 from streams.contract import Context, Effect, Stage
@@ -125,7 +125,7 @@ class ValidateStage:
         version = 0
         # What an isolated run validates is nobody's next version.
         if about["state"] == "validated" and await asyncio.to_thread(runs.counts, context.objects, record.run):
-            identity = f"{record.run or 'original'}.{record.request_id}.{record.round}"
+            identity = f"{ids.run_name(record.run)}.{record.request_id}.{record.round}"
             version = await asyncio.to_thread(claim_version, context.objects, record.tenant, record.project, identity)
         findings = tuple(records.Finding(**f) for f in about["findings"])
         return context.make(records.Verdict, **{**about, "findings": findings}, stage="validate", method=record.method, version=version)

@@ -17,6 +17,7 @@ from processors.toolchain.node import importable
 from processors.validate.code import check_code
 from processors.validate.html import check_page
 from processors.validate.policy import ValidationPolicy
+from processors.validate.remembered import Remembered
 
 GATE = "static"
 
@@ -48,6 +49,8 @@ _SUFFIXES = frozenset(
 )
 _PLAIN_NAMES = frozenset({".gitignore", "LICENSE", "README"})
 
+_CODE: Remembered[list[Finding]] = Remembered()
+
 _SECRETS = {
     "private key": re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"),
     "AWS access key": re.compile(rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
@@ -75,19 +78,24 @@ _SVG_ACTIVE = re.compile(
 
 
 def check(files: Mapping[str, bytes], code: Mapping[str, str], policy: ValidationPolicy) -> list[Finding]:
-    """All findings. ``code`` is the transpiled form of the files of code (see ``toolchain.transpile``)."""
+    """All findings. ``code`` is the transpiled form of the files of code (``BuildResult.code``)."""
     try:
         project.check(files, policy.limits)
     except project.ProjectError as error:
         return [_finding("files", str(error))]
+    said = policy.model_dump_json()
     return [
         *_file_set(files),
         *_manifest(files.get("package.json"), policy),
         *_secrets(files),
         *_styles(files),
         *check_page(files.get("index.html", b""), policy),
-        *(finding for name in sorted(code) for finding in check_code(name, code[name], files[name].decode(errors="replace"), policy)),
+        *(finding for name in sorted(code) for finding in _code(name, code[name], files[name].decode(errors="replace"), policy, said)),
     ]
+
+
+def _code(name: str, code: str, source: str, policy: ValidationPolicy, said: str) -> list[Finding]:
+    return _CODE.get(lambda: check_code(name, code, source, policy), name, code, source, said)
 
 
 def _finding(rule: str, message: str, file: str | None = None, line: int | None = None) -> Finding:

@@ -13,13 +13,14 @@ from playwright.async_api import Error as PlaywrightError
 
 from processors.toolchain.browser import BrowserGone, Browsers, Log, Opened
 from processors.toolchain.build import BuildResult, build
+from processors.toolchain.compilers import Compilers
 from processors.toolchain.findings import Finding, errors
 from processors.toolchain.node import Toolchain
 from processors.toolchain.project import Files, ProjectError, check
-from processors.toolchain.transpile import transpile
 from processors.validate import backend, behaviour, links, render, report, static, texts
 from processors.validate.behaviour import Done, Step
 from processors.validate.database import Database
+from processors.validate.offline import offline
 from processors.validate.policy import ValidationPolicy
 from processors.validate.report import Pair
 from processors.validate.verdict import GateResult, Verdict
@@ -80,6 +81,7 @@ class Validator:
         self._toolchain = toolchain
         self._policy = policy or ValidationPolicy()
         self._browsers = Browsers(toolchain)
+        self._compilers = Compilers(toolchain)
         self._database = Database(toolchain)
         self._axe = toolchain.axe.read_text()
 
@@ -88,6 +90,7 @@ class Validator:
 
     async def __aexit__(self, *_: object) -> None:
         await self._browsers.close()
+        await self._compilers.close()
         await self._database.close()
 
     async def warm(self) -> None:
@@ -131,7 +134,7 @@ class Validator:
         return found, round((time.monotonic() - began) * 1000)
 
     async def _from_files(self, files: Files, course: _Course) -> tuple[Files, Mapping[str, str]] | None:
-        """Gates ``static``, ``typecheck`` and ``build``, which share their sandbox runs; built files and transpiled code if all three pass."""
+        """Gates ``static``, ``typecheck`` and ``build``, which share their compilers; built files and transpiled code if all three pass."""
         policy = self._policy
         with course.gate("static") as found:
             try:
@@ -141,18 +144,13 @@ class Validator:
         if not course.ok:
             return None
         course.gates.clear()
-        sources = {name: content for name, content in files.items() if not name.startswith("dist/")}
-        building = asyncio.create_task(build(sources, self._toolchain))
-        try:
-            with course.gate("static") as found:
-                code = await transpile(sources, self._toolchain)
-                found += static.check(files, code, policy)
-            course.progress(_BEGINS["typecheck"], "typecheck")
-            built = await building
-        finally:
-            building.cancel()
+        course.progress(_BEGINS["typecheck"], "typecheck")
+        built = await build(files, self._compilers, transpile=True)
+        began = time.monotonic()
+        found = static.check(files, built.code, policy)
+        course.add("static", found, built.ms["transpile"] + round((time.monotonic() - began) * 1000))
         _add_build(course, built, files, policy)
-        return (built.dist, code) if course.ok else None
+        return (built.dist, built.code) if course.ok else None
 
     async def _in_browser(
         self, dist: Files, course: _Course, features: Mapping[str, Any] | None, keyframes: Mapping[str, bytes], tenant: str | None
@@ -166,7 +164,7 @@ class Validator:
             fresh = _Course(course.progress)
             log = Log()
             try:
-                async with self._browsers.open(dist, size, tenant) as opened:
+                async with self._browsers.open(offline(dist), size, tenant) as opened:
                     log = opened.log
                     async with asyncio.timeout(time_limit_s):
                         await self._gates_in_browser(opened, fresh, features, keyframes)
@@ -197,15 +195,15 @@ class Validator:
                 found.append(Finding("render", "render.load", f"the first screen does not load: {error.message.splitlines()[0][:200]}"))
                 return
             await render.settle(opened)
-            first = await render.look(opened)
-            found += render.complaints(opened.log) + render.emptiness(first.snapshot)
+            first = await render.read(opened)
+            found += render.complaints(opened.log) + render.emptiness(first)
             found += await render.accessibility(opened, self._axe, self._policy)
         if features is None:
-            course.pairs.append(Pair("First screen", course.ok, [], None, shrink(first.picture)))
+            course.pairs.append(Pair("First screen", course.ok, [], None, await opened.thumbnail()))
             await self._links(opened, course)
             return
         with course.gate("texts") as found:
-            score, differing = texts.check(first.snapshot, features, self._policy)
+            score, differing = texts.check(first, features, self._policy)
             course.scores["first_screen_words_f1"] = round(score, 4)
             found += differing
         if features.get("screens"):

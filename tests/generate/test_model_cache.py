@@ -11,12 +11,13 @@ import pytest
 from processors import validated
 from processors.generate.model.cache import Cache, Entry, key
 from processors.generate.model.flight import Flights
+from processors.generate.model.lease import SHARED_S, Answered, Held, Leases
 from processors.generate.model.making import cache_key
 from processors.generate.model.settings import ModelSettings
 from processors.model_prices import ModelPrices, default_prices
 from processors.task import Task
 from sinks.objects import FolderStore
-from streams.objects import Shelf, put_content
+from streams.objects import ObjectMissing, Shelf, put_content
 
 DAY_MS = 86_400_000
 
@@ -221,3 +222,27 @@ def test_what_the_book_lacks_comes_from_the_collected_prices() -> None:
 def test_a_book_that_is_wrong_says_where(text: str) -> None:
     with pytest.raises(ValueError, match="model price 1"):
         ModelPrices.read(text)
+
+
+def test_a_lease_is_one_owner_s_until_it_answers_gives_up_or_runs_out(tmp_path: Path) -> None:
+    now = [1000.0]
+    leases = Leases(FolderStore(tmp_path, durable=False), ObjectMissing, clock=lambda: now[0])
+    assert leases.take("t", "q", "a", 30, asked_at=990) is None
+    assert leases.take("t", "q", "a", 30, asked_at=990) is None, "back after a crash"
+    assert leases.take("t", "q", "b", 30, asked_at=999) == Held(30.0)
+    assert leases.take("other", "q", "b", 30, asked_at=999) is None, "what one tenant asks is no other's"
+    now[0] += 5
+    leases.answered("t", "q", "a", {"entry": 1})
+    assert leases.take("t", "q", "b", 30, asked_at=999) == Answered({"entry": 1})
+    assert leases.take("t", "q", "a", 30, asked_at=990) is None, "its own answer is in its ledger"
+    leases.answered("t", "q", "a", {"entry": 1})
+    assert leases.take("t", "q", "c", 30, asked_at=1006) is None, "who comes after the answer asks the cache, and then the model"
+    leases.release("t", "q", "a")
+    assert leases.take("t", "q", "b", 30, asked_at=999) == Held(30.0), "nobody ends another's lease"
+    leases.release("t", "q", "c")
+    assert leases.take("t", "q", "b", 30, asked_at=999) is None
+    now[0] += 31
+    assert leases.take("t", "q", "d", 30, asked_at=999) is None
+    leases.answered("t", "q", "d", {"entry": 2})
+    now[0] += SHARED_S + 1
+    assert leases.take("t", "q", "e", 30, asked_at=999) is None

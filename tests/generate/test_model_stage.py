@@ -18,14 +18,17 @@ from processors import validated
 from processors.generate.model.settings import ModelSettings
 from processors.generate.stage import GenerateSettings
 from processors.model_prices import ModelPrices
+from processors.plan.stage import PlanSettings
+from processors.plan.stage import stage as plan_stage
 from processors.toolchain.node import Toolchain
 from processors.validate.stage import ValidateSettings
 from processors.validate.stage import stage as validate_stage
 from schemas import ids
-from schemas.records import ArtifactGenerated, FeaturesExtracted, GenerationRequested, UsageRecorded
+from schemas.records import ArtifactGenerated, FeaturesExtracted, GenerationRequested, PromptSubmitted, UsageRecorded
 from sinks.objects import FolderStore
 from streams import breaker
 from streams.contract import Stage
+from streams.failures import Waiting
 from streams.objects import Shelf, get_content
 
 pytestmark = pytest.mark.browser
@@ -170,6 +173,29 @@ def test_those_who_ask_the_same_at_once_share_one_call_and_its_parts(drive: Driv
             for course in courses:
                 asked = course.all(GenerationRequested)[0].request_id
                 assert any("answering" in s.message for s in p.progress if s.request_id == asked), "followers see the parts too"
+
+        drive(fake, main)
+
+
+def test_two_workers_that_are_asked_the_same_at_once_ask_once(drive: Drive, store: FolderStore) -> None:
+    """The second worker's request waits without a slot, and gets what the first one's was told."""
+    with running(Says(answer(SPEC), pieces=6, piece_s=0.3)) as fake:
+
+        async def main(p: InProcess) -> None:
+            async with InProcess.running(store, settings(fake), prices=PRICES, validating=plan_stage(PlanSettings(model=True))) as other:
+                first, second = (PromptSubmitted(request_id=ids.new_id(), tenant="acme", project="p", prompt=PROMPT) for _ in range(2))
+                [asked], [later] = await p.step(first), await other.step(second)
+                at_work = asyncio.create_task(p.step(asked))
+                while not fake.calls:  # noqa: ASYNC110 - the endpoint lives in a thread
+                    await asyncio.sleep(0.01)
+                with pytest.raises(Waiting, match="another worker"):
+                    await other.step(later)
+                one = await at_work
+                two = await other.step(later)
+            assert fake.calls == 1
+            artifacts = [r for r in (*one, *two) if isinstance(r, ArtifactGenerated)]
+            assert len({a.artifact_uri for a in artifacts}) == 1 and len({a.request_id for a in artifacts}) == 2
+            assert sorted(u.outcome for u in (*one, *two) if isinstance(u, UsageRecorded)) == ["coalesced", "ok"]
 
         drive(fake, main)
 

@@ -128,15 +128,13 @@ def test_files_outside_the_tree_are_refused_by_name(path: str) -> None:
 )
 def test_what_reaches_out_of_the_application_is_found_and_not_fixed_away(code: str) -> None:
     """The last wall: the gates judge what a model wrote; the fixers leave it as it is."""
+    from processors.toolchain.build import build_sync
     from processors.toolchain.node import Toolchain
-    from processors.toolchain.transpile import transpile
 
     read = read_answer(answer(spec("F", trucks=["plate"]), {"src/extra.tsx": code}), files=True)
     fixed, _ = fix(read.files)
     files = compose(read.spec) | {path: text.encode() for path, text in fixed.items()}
-    import asyncio
-
-    made = asyncio.run(transpile({"src/extra.tsx": files["src/extra.tsx"]}, Toolchain()))
+    made = build_sync({"src/extra.tsx": files["src/extra.tsx"]}, Toolchain(), transpile=True).code
     found = static.check(files, made, ValidationPolicy())
     assert any(f.file == "src/extra.tsx" and f.severity == "error" for f in found), found
 

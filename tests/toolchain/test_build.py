@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+
+import psutil
 import pytest
 
-from processors.toolchain.build import BuildResult, build_sync
+from processors.toolchain.build import BuildResult, build, build_sync
+from processors.toolchain.compilers import Compilers
 from processors.toolchain.node import Toolchain
 from processors.toolchain.project import ProjectError
 
@@ -20,13 +25,24 @@ createRoot(document.getElementById('root')!).render(<h1>Hello {name}</h1>);
 APP = {"index.html": PAGE, "src/main.tsx": MAIN, "src/app.css": b"h1 { color: teal }", "package.json": b"{}"}
 
 
+RUNNER, COMPILERS = asyncio.Runner(), Compilers(Toolchain())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compilers() -> Iterator[None]:
+    """Warm for all tests here: what one project did must mean nothing to the next."""
+    yield
+    RUNNER.run(COMPILERS.close())
+    RUNNER.close()
+
+
 def made(**changes: bytes | None) -> BuildResult:
     files = {**APP, **{k: v for k, v in changes.items() if v is not None}}
-    return build_sync(files, Toolchain())
+    return RUNNER.run(build(files, COMPILERS))
 
 
 def test_the_same_files_give_the_same_bytes() -> None:
-    first, second = made(), made()
+    first, second = made(), build_sync(APP, Toolchain())  # warm compilers, and new ones
     assert first.ok and first.findings == []
     assert first.dist == second.dist
     assert set(first.dist) == {"dist/index.html", "dist/assets/app.js", "dist/assets/app.css"}
@@ -128,3 +144,62 @@ def test_types_that_explode_are_stopped() -> None:
     )
     result = made(**{"src/bomb.ts": bomb})
     assert not result.ok and all(f.gate == "typecheck" for f in result.findings)
+
+
+def test_a_project_leaves_nothing_behind_for_the_next() -> None:
+    declares = b"declare global { interface String { shout(): string } }\nexport {};\n"
+    uses = MAIN.replace(b"Hello {name}", b"Hello {name.shout()}")
+    assert made(**{"src/global.d.ts": declares, "src/main.tsx": uses}).ok
+    assert {f.rule for f in made(**{"src/main.tsx": uses}).findings} == {"TS2339"}
+    assert made(**{"src/other.ts": b"export const other = 1;", "src/main.tsx": b"import './other';\n" + MAIN}).ok
+    assert not made(**{"src/main.tsx": b"import './other';\n" + MAIN}).ok
+    assert made().dist == build_sync(APP, Toolchain()).dist
+
+
+def test_places_count_characters_and_lines_as_an_editor_does() -> None:
+    (finding,) = made(**{"src/main.tsx": "\ufeff// größer: 𝒳\r\n".encode() + MAIN.replace(b"'world'", b"42")}).findings
+    assert (finding.rule, finding.file, finding.line) == ("TS2322", "src/main.tsx", 4)
+
+
+def _compilers_of_ours() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children(recursive=True) if p.cmdline()[:2] == ["/tool/node", "/tool/compilers.mjs"]]
+
+
+def test_compilers_that_end_are_replaced() -> None:
+    honest = made()
+    processes = _compilers_of_ours()
+    assert processes
+    for process in processes:
+        process.kill()
+    again = made()
+    assert (again.dist, again.findings) == (honest.dist, [])
+
+
+def test_a_project_may_have_compilers_of_its_own() -> None:
+    alone = Toolchain(Toolchain().settings.model_copy(update={"compiler_uses": 1}))
+
+    async def one() -> list[psutil.Process]:
+        async with Compilers(alone) as compilers:
+            before = _compilers_of_ours()
+            assert (await build(APP, compilers)).ok
+            return [p for p in _compilers_of_ours() if p not in before]
+
+    assert asyncio.run(one()) == []
+
+
+def test_what_takes_too_long_is_stopped_and_the_next_project_is_checked() -> None:
+    impatient = Toolchain().settings
+    impatient = impatient.model_copy(update={"build": impatient.build.model_copy(update={"wall_s": 0.001})})
+
+    async def both() -> list[str]:
+        async with Compilers(Toolchain(impatient)) as compilers:
+            return [f.rule for f in (await build(APP, compilers)).findings]
+
+    assert asyncio.run(both()) == ["typecheck.timeout", "build.timeout"]
+    assert made().ok
+
+
+@pytest.mark.parametrize("there", ["../../control/tsconfig.json", "../../tool/typescript/lib/version.cjs", "../../tool/compilers.mjs"])
+def test_what_lies_beside_the_project_is_no_part_of_it(there: str) -> None:
+    result = made(**{"src/main.tsx": b"import * as x from '%s';\nconsole.log(x);\n" % there.encode() + MAIN})
+    assert not result.ok and result.dist == {}

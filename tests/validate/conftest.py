@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from processors.toolchain.build import build
+from processors.toolchain.compilers import Compilers
 from processors.toolchain.node import Toolchain
 from processors.validate.policy import ValidationPolicy
 from processors.validate.validator import Validator
@@ -73,6 +74,7 @@ def app() -> dict[str, bytes]:
 def validated() -> Iterator[Run]:
     """``validated(files, policy=..., features=..., ...)``: builds the files where they have no ``dist`` and validates them."""
     toolchain = Toolchain()
+    compilers = Compilers(toolchain)
     validators: dict[ValidationPolicy, Validator] = {}
     with asyncio.Runner() as runner:
 
@@ -81,9 +83,10 @@ def validated() -> Iterator[Run]:
             if policy not in validators:
                 validators[policy] = await Validator(toolchain, policy).__aenter__()
             if not any(name.startswith("dist/") for name in files):
-                files = {**files, **(await build(files, toolchain)).dist}
+                files = {**files, **(await build(files, compilers)).dist}
             return await validators[policy].validate(files, **options)
 
         yield lambda *args, **kwargs: runner.run(one(*args, **kwargs))
         for validator in validators.values():
             runner.run(validator.__aexit__(None, None, None))
+        runner.run(compilers.close())

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 
+from processors.toolchain.build import build
+from processors.toolchain.compilers import Compilers
 from processors.toolchain.findings import Finding
 from processors.toolchain.node import Toolchain
-from processors.toolchain.transpile import transpile
 from processors.validate import static
 from processors.validate.html import check_page
 from processors.validate.lexer import LexError, Token, tokens
 from processors.validate.policy import ValidationPolicy
 
+RUNNER, COMPILERS = asyncio.Runner(), Compilers(Toolchain())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compilers() -> Iterator[None]:
+    """Warm for all tests here."""
+    yield
+    RUNNER.run(COMPILERS.close())
+    RUNNER.close()
+
 
 def found(files: dict[str, bytes]) -> list[Finding]:
-    code = asyncio.run(transpile(files, Toolchain()))
+    code = RUNNER.run(build(files, COMPILERS, typecheck=False, transpile=True)).code
     return static.check(files, code, ValidationPolicy())
 
 

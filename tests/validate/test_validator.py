@@ -199,3 +199,58 @@ def test_the_report_holds_hostile_text_as_text(app: dict[str, bytes], validated:
     assert "script" in html  # the finding quotes the missing words
     assert not re.search(r"<script|<img(?! alt=\"(?:Recording|Application)\" src=\"data:image/)|\sonerror=", html)
     assert "default-src 'none'" in html
+
+
+CONFIGURED = b"""import { createClient } from '@supabase/supabase-js';
+import { useEffect, useState } from 'react';
+
+const setting = (name: string) => document.querySelector<HTMLMetaElement>(`meta[name="${name}"]`)?.content.trim() ?? '';
+const client = setting('supabase-url') === '' ? null : createClient(setting('supabase-url'), setting('supabase-anon-key'));
+
+export function App() {
+  const [state, setState] = useState(client === null ? 'Rows of the seed' : 'Asking');
+  useEffect(() => { void client?.from('parts').select('id').then(({ error }) => setState(error === null ? 'Rows' : 'No answer')); }, []);
+  return <main><h1>{state}</h1></main>;
+}
+"""
+
+
+def _configured(app: dict[str, bytes], url: bytes) -> dict[str, bytes]:
+    metas = b'<META content="%s"\n name=\'supabase-url\' />\n<meta name="supabase-anon-key" content="anon">\n<title>' % url
+    dependencies = app["package.json"].replace(b'"react":', b'"@supabase/supabase-js": "2.119.1", "react":')
+    table = (
+        b"create table parts (id uuid primary key, owner uuid not null default auth.uid());\nalter table parts enable row level security;\n"
+    )
+    table += b"create policy own on parts using (owner = auth.uid()) with check (owner = auth.uid());\n"
+    page = app["index.html"].replace(b"<title>", metas)
+    return {**app, "index.html": page, "package.json": dependencies, "src/App.tsx": CONFIGURED, "supabase/migrations/1.sql": table}
+
+
+def test_an_application_that_names_its_server_is_proven_without_it(app: dict[str, bytes], validated: Run) -> None:
+    verdict = validated(_configured(app, b"https://abcdefgh.supabase.co"))
+    assert verdict.state == "validated", verdict.message
+
+
+def test_a_server_that_the_policy_does_not_name_is_refused(app: dict[str, bytes], validated: Run) -> None:
+    verdict = validated(_configured(app, b"https://supabase.co.evil.example"))
+    assert (verdict.state, verdict.reason) == ("rejected", "static.address"), verdict.message
+
+
+def test_what_asks_a_server_written_into_its_code_is_still_stopped(app: dict[str, bytes], validated: Run) -> None:
+    files = _configured(app, b"https://abcdefgh.supabase.co")
+    there = CONFIGURED.replace(b"setting('supabase-url') === ''", b"Date.now() === 0")
+    files["src/App.tsx"] = there.replace(b"createClient(setting('supabase-url')", b"createClient('https://abcdefgh.supabase.co'").replace(
+        b"setting('supabase-anon-key')", b"'anon'"
+    )
+    verdict = validated(files)
+    assert (verdict.state, verdict.reason) == ("rejected", "render.blocked"), verdict.message
+
+
+def test_pages_that_differ_only_in_what_shows_are_pages(app: dict[str, bytes], validated: Run) -> None:
+    """All pages stand in the document, as tabs do; the address says which one shows."""
+    app["src/App.tsx"] = ROUTED[: ROUTED.index(b"  if (path")] + (
+        b"  const shown = (at: string) => ({ display: path === at ? 'block' : 'none' });\n"
+        b"  return <main><div style={shown('/')}><h1>Home</h1><a href=\"/parts\">Parts</a></div><div style={shown('/parts')}><h2>All parts</h2></div></main>;\n}\n"
+    )
+    verdict = validated(app)
+    assert verdict.state == "validated", verdict.message

@@ -69,6 +69,7 @@ def _readme(spec: Spec, named: dict[str, Names]) -> str:
     for entity in spec.entities:
         fields = ", ".join(f"{_markdown(f.label)} ({f.type}{', required' if f.required else ''})" for f in entity.fields)
         rows.append(f"| {_markdown(entity.plural)} | `{named[entity.key].path}` | `{named[entity.key].table}` | {fields} |")
+    assumed = "\n## What was assumed\n\n" + "".join(f"- {_markdown(note)}\n" for note in spec.notes) if spec.notes else ""
     return f"""# {_markdown(spec.title)}
 
 A React and TypeScript application over a Supabase database.
@@ -76,7 +77,7 @@ A React and TypeScript application over a Supabase database.
 | what | page | table | fields |
 |---|---|---|---|
 {chr(10).join(rows)}
-
+{assumed}
 ## Run it
 
 `dist/` is the built application: serve it with any static server that answers unknown paths with `index.html`, for example

@@ -8,7 +8,7 @@ const url = setting("supabase-url");
 const key = setting("supabase-anon-key");
 
 /** Null where index.html names no Supabase project: the application then keeps its rows in memory. */
-export const client: SupabaseClient | null = url !== "" && key !== "" ? createClient(url, key) : null;
+export const client = url !== "" && key !== "" ? createClient(url, key) : null;
 
 let session: Promise<void> | null = null;
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from decimal import Decimal
@@ -15,6 +14,7 @@ from processors.generate.model.cache import key
 from processors.generate.model.port import Model, Partial, Question, Reply, tokens_of
 from processors.generate.model.settings import ModelSettings
 from processors.model_prices import ModelPrices
+from schemas import ids
 from streams.breaker import breaker
 from streams.contract import Context
 from streams.failures import ProviderFailed, Rejected
@@ -74,7 +74,7 @@ class Paying:
         return self._cost({"in_uncached": read, "out_text": self._settings.max_output})[0]
 
     def _cost(self, tokens: Mapping[str, int]) -> tuple[Decimal | None, str]:
-        return self._prices.cost(self._model.provider, self._model.name, tokens, time.time_ns() // 1_000_000)
+        return self._prices.cost(self._model.provider, self._model.name, tokens, ids.now_ms())
 
     def _metered(self, reply: Reply, dims: Mapping[str, str]) -> Metered:
         tokens: dict[str, Any] = asdict(reply.tokens)
