@@ -20,8 +20,9 @@ setup:
 demo: setup
 	@$(RUN)/python -m millrace.demo
 
+# Most tests wait for something: two files at a time, each side with a broker of its own.
 test: setup
-	@$(RUN)/python -m pytest
+	@$(RUN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	@failed=0; for check in "ruff check ." "ruff format --check ." "mypy" "lint-imports --no-logo"; do \

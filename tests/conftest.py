@@ -1,5 +1,7 @@
 """The real things that tests run against: one broker, one ClickHouse engine and one registry a session, started when first asked for.
 
+With ``-n`` each worker process is a session.
+
 Each test takes names of its own (``topic``, ``database``), so that none sees another's records.
 """
 
