@@ -108,7 +108,7 @@ def all_committed(world: World, count: int) -> bool:
     return sum(world.committed("plan", FEATURES_EXTRACTED).values()) == count
 
 
-@pytest.mark.parametrize(("protocol", "kills"), [("consumer", 5), ("classic", 1)])  # a classic group misses a dead member after 10 s only
+@pytest.mark.parametrize(("protocol", "kills"), [("consumer", 3), ("classic", 1)])  # a classic group misses a dead member after 10 s only
 def test_sigkill_in_the_middle_again_and_again(world: World, processes: Any, protocol: str, kills: int) -> None:
     world = world.with_settings(group_protocol=protocol)
     world.create(engine_worker.STAGE)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -15,6 +19,7 @@ from streams import provenance
 from streams.admin import BrokerUnreachable
 from streams.contract import Context
 from streams.lag import LagReader
+from streams.members import Members, Unknown
 from streams.topics import FEATURES_EXTRACTED, READ_BY, retry_topic
 from tests.streams.world import World, features, run, stage, until
 
@@ -115,3 +120,28 @@ def test_a_broker_that_is_there_and_says_nothing_is_one_that_cannot_be_reached(w
     with pytest.raises(BrokerUnreachable):
         reader.read()
     reader.close()
+
+
+def test_the_command_names_workers_and_says_so_where_nobody_knows_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from millrace.cli import app
+    from millrace.commands import watch
+
+    @contextlib.contextmanager
+    def connected(_: Any) -> Iterator[Any]:
+        yield SimpleNamespace(settings=SimpleNamespace(streams=world.settings))
+
+    monkeypatch.setattr(watch, "connected", connected)
+    world.create(stage())
+    world.send(FEATURES_EXTRACTED, features())
+    told = CliRunner().invoke(app, ["lag", "--json"])
+    plan = next(line for line in json.loads(told.stdout) if line["stage"] == "plan")
+    assert (plan["records"], plan["workers"], plan["partitions"]) == (1, 0, world.settings.partitions)
+
+    def unknown(*_: Any) -> None:
+        raise Unknown("who asked died")
+
+    monkeypatch.setattr(Members, "read", unknown)
+    told = CliRunner().invoke(app, ["lag"])
+    assert told.exit_code == 0 and "?" in told.stdout and "who asked died" in told.stderr
