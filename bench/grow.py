@@ -1,11 +1,11 @@
-"""Grow the forests that tell elements (``processors/extract/elements.*.onnx``) from pictures of pages (``bench.pages``).
+"""Grow the forests that tell elements (``processors/extract/elements.*.onnx``) from pictures of pages (``bench.pages``, ``bench.applications``).
 
     python -m bench.grow describe PAGES TABLES     guesses and evidence for every page, as the extractor makes them; needs the project alone
     python -m bench.grow grow TABLES OUT           two forests; needs lightgbm and onnx, in any environment
     python -m bench.grow grow TABLES OUT --hold gentelella mui ...    the same without these applications, and how well they are then told
 
 Texts are taken from the page's truth, joined to lines as the reader would, so that a page costs a third of a second; pictures lose what a codec takes.
-A guess is right where it overlaps an element by 0.7. The first forest judges guesses one by one; the second also hears what the first says of
+A guess is right where it overlaps an element by 0.65. The first forest judges guesses one by one; the second also hears what the first says of
 their neighbours, and is grown on what a first forest says of applications that it was not grown on.
 """
 
@@ -26,15 +26,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from processors.extract.context import WORTH, context
 
 KINDS = ("button", "link", "input", "checkbox", "radio", "select", "image", "heading", "table")
-RIGHT, WRONG = 0.7, 0.4  # overlap from which a guess is right, and below which it is certainly not
+PARTS = (2, 14)  # manners of guesses that are parts of a line: candidates.RUN, candidates.PIECE
+RIGHT, WRONG = 0.65, 0.4  # overlap from which a guess is right, and below which it is certainly not
 THIN = 0.2  # share of the certainly wrong that is grown on: there are fifty for each right one
-TREES = (45, 45)
+TREES = (90, 70)
 MOST = 26  # pictures of one application
 GROWTH = {
     "objective": "multiclass",
     "num_class": 10,
     "learning_rate": 0.15,
-    "num_leaves": 16,
+    "num_leaves": 28,
     "min_data_in_leaf": 40,
     "feature_fraction": 0.5,
     "bagging_fraction": 0.8,
@@ -264,7 +265,7 @@ def told(t: Table, judged: np.ndarray, likely: float) -> list[tuple[str, np.ndar
             continue
         if t["text"][i] >= 0:
             key = (int(t["text"][i]), bool(kind[i] == KINDS.index("heading")))
-            if t["how"][i] != 2 and key in said:
+            if t["how"][i] not in PARTS and key in said:
                 continue
             said.add(key)
         kept.append(n)

@@ -12,8 +12,6 @@ from processors.extract.geometry import Box, grown
 BLOCK = 16
 PIXEL = 22  # grey levels by which a pixel must change
 TINT = 3  # mean change of a block's pixels that makes it a changed one: a row tinted under the cursor
-# A strong pixel counts for 255, so that three of them (of a thin letter, say) make a block's mean 3 as well.
-WEIGHT = np.array([v if v <= PIXEL else 255 for v in range(256)], np.uint8)
 TIGHT = 160  # changes of up to so many blocks are given to the pixel: where letters appear matters
 IDENTICAL = 400  # sum of grey levels under which two frames are the same
 SMALL = 2  # components of up to so many blocks must also change clearly: the rest is a codec refining its picture
@@ -64,12 +62,16 @@ class Gate:
         if not touched.size:
             return out
         first, last = int(touched[0]) // BLOCK, int(touched[-1]) // BLOCK + 1
-        difference = difference[first * BLOCK : last * BLOCK]  # a cursor touches a tenth of the picture's rows
-        down, right = (last - first) * BLOCK - difference.shape[0], self.columns * BLOCK - self.width
-        if down or right:
-            difference = cv2.copyMakeBorder(difference, 0, down, 0, right, cv2.BORDER_REPLICATE)
-        weighed = cv2.LUT(difference, WEIGHT)
-        out[first:last] = cv2.resize(weighed, (self.columns, last - first), interpolation=cv2.INTER_AREA) >= TINT
+        band = difference[first * BLOCK : last * BLOCK]  # a cursor touches a tenth of the picture's rows, and of its columns
+        columns = np.flatnonzero(band.max(axis=0) >= TINT)
+        left, right = int(columns[0]) // BLOCK, int(columns[-1]) // BLOCK + 1
+        part = band[:, left * BLOCK : right * BLOCK]
+        below, behind = (last - first) * BLOCK - part.shape[0], (right - left) * BLOCK - part.shape[1]
+        if below or behind:
+            part = cv2.copyMakeBorder(part, 0, below, 0, behind, cv2.BORDER_REPLICATE)
+        # A strong pixel counts for 255, so that three of them (of a thin letter, say) make a block's mean 3 as well.
+        weighed = cv2.max(part, cv2.threshold(part, PIXEL, 255, cv2.THRESH_BINARY)[1])
+        out[first:last, left:right] = cv2.resize(weighed, (right - left, last - first), interpolation=cv2.INTER_AREA) >= TINT
         return out
 
     def content(self, difference: np.ndarray, step: float, changed: np.ndarray | None = None) -> Change:

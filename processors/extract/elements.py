@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from processors.extract.candidates import BLOCK, LINE, RUN, Candidate, candidates
+from processors.extract.candidates import BLOCK, LINE, PIECE, RUN, Candidate, candidates
 from processors.extract.context import WORTH, context
 from processors.extract.evidence import KINDS, evidence, ious
 from processors.extract.forest import forests
@@ -25,9 +25,12 @@ from processors.extract.style import ground
 __all__ = ["Element", "Found", "Text", "find", "look_for"]
 
 ADDED = 0.5  # from which a guess is an element where the rules have none
-REPLACED = 0.85  # from which it is one instead of what the rules have there
+REPLACED = 0.65  # from which it is one instead of what the rules have there
 POSSIBLE = 0.08  # from which it is one if somebody clicked or typed there
 RENAMED = 0.93  # from which what the rules have drawn a box about is of another kind
+# Below so much what the rules say is dropped. Links that are mere signs are not: rules know them by their repetition in tables.
+DOUBTED = {"button": 0.1, "radio": 0.3, "heading": 0.03, "image": 0.03, "input": 0.03, "link": 0.03}
+SAME = 0.7  # overlap from which a guess is the thing that the rules speak of
 CLASH = 0.3  # overlap from which the rules and the forests speak of one thing
 APART = 0.45  # overlap (intersection over union) from which two guesses contradict one another
 TICKED = 0.08  # share of a small box's inside that is ink from which it is ticked
@@ -53,7 +56,7 @@ def look_for(image: np.ndarray, texts: Sequence[Text], found: Sequence[Region]) 
     guesses = candidates(page, opinions)
     guesses, judged = _judged(guesses, *evidence(page, guesses, opinions))
     seen = [_element(page, guesses[i], judged[i], opinions) for i in choose(guesses, judged, ADDED)]
-    elements = settled([e for e in opinions if e.kind in KINDS], seen)
+    elements = settled([e for e in opinions if e.kind in KINDS and not doubted(e, guesses, judged)], seen)
     others = [e for e in opinions if e.kind not in KINDS and not (e.kind in ("icon", "graphic") and _taken(e, elements))]
     possible = [_element(page, guesses[i], judged[i], opinions) for i in choose(guesses, judged, POSSIBLE)]
     possible = [e for e in possible if all(iou(e.box, o.box) <= APART for o in elements)]
@@ -69,6 +72,15 @@ def _judged(guesses: list[Candidate], names: list[str], rows: np.ndarray) -> tup
     boxes = np.array([g.box for g in left], np.float64).reshape(-1, 4)
     more, columns = context(boxes, np.array([g.how for g in left]), judged[worth])
     return left, second.judge([*names, *more], np.concatenate([rows[worth], columns], axis=1))
+
+
+def doubted(told: Element, guesses: Sequence[Candidate], judged: np.ndarray) -> bool:
+    """Whether the forests think little of what the rules say: no guess at that place is likely to be anything."""
+    if told.kind == "link" and not told.lines:
+        return False
+    boxes = np.array([g.box for g in guesses], np.float64).reshape(-1, 4)
+    same = ious(np.array([told.box], np.float64), boxes)[0] > SAME
+    return float((1 - judged[same, 0]).max(initial=0)) < DOUBTED.get(told.kind, 0.0)
 
 
 def settled(told: Sequence[Element], seen: Sequence[Element]) -> list[Element]:
@@ -117,7 +129,7 @@ def choose(guesses: Sequence[Candidate], judged: np.ndarray, likely: float) -> l
         guess = guesses[i]
         if guess.text >= 0:
             key = (guess.text, bool(heading[i]))
-            if guess.how != RUN and key in said:
+            if guess.how not in (RUN, PIECE) and key in said:
                 continue
             said.add(key)
         kept.append(n)
@@ -136,7 +148,7 @@ def _element(page: Page, guess: Candidate, judged: np.ndarray, opinions: Sequenc
     kind, chance = KINDS[int(judged[1:].argmax())], float(1 - judged[0])
     x, y, w, h = box = grown(guess.box, 0, page.width, page.height)
     lines = tuple(n for n, t in enumerate(page.texts) if holds(box, *centre(t.ink)))
-    if guess.text >= 0 and guess.how in (LINE, RUN) and guess.text not in lines:
+    if guess.text >= 0 and guess.how in (LINE, RUN, PIECE) and guess.text not in lines:
         lines = (guess.text,)
     text = guess.words or " ".join(page.texts[n].text for n in lines)
     fill: Colour | None = None
@@ -145,7 +157,7 @@ def _element(page: Page, guess: Candidate, judged: np.ndarray, opinions: Sequenc
     if guess.region >= 0:
         r = page.regions[guess.region]
         fill, border, radius = r.fill, r.border, r.radius
-    elif kind in ("button", "input", "select", "checkbox", "radio") or (kind == "link" and guess.how not in (LINE, RUN, BLOCK)):
+    elif kind in ("button", "input", "select", "checkbox", "radio") or (kind == "link" and guess.how not in (LINE, RUN, PIECE, BLOCK)):
         same = next((r for r in page.regions if iou(r.box, box) > 0.8), None)
         if same is not None:
             fill, border, radius = same.fill, same.border, same.radius

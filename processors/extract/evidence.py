@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from processors.extract.candidates import Candidate
+from processors.extract.candidates import PIECE, RUN, Candidate
 from processors.extract.geometry import centre
 from processors.extract.page import Element, Page, far, vivid
 from processors.extract.pixels import gradient
@@ -148,7 +148,7 @@ def _texts(out: Columns, page: Page, guesses: Sequence[Candidate], boxes: np.nda
     out["t_share"] = share
     vivid_run = np.full(count, MISSING)
     for n, g in enumerate(guesses):
-        if g.how == 2 and g.text >= 0:  # a run of one colour within a line
+        if g.how in (RUN, PIECE) and g.text >= 0:  # a part of a line
             bx, by, _, bh = page.texts[g.text].ink
             cx0, cx1 = max(0, g.box[0]), min(page.width, g.box[0] + g.box[2])
             part = page.image[by : by + bh, max(bx, cx0) : cx1]

@@ -7,20 +7,51 @@ crops. What is used of it is its wheel's folder ``models`` (Apache-2.0).
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime as ort
 
+T = TypeVar("T")
+REMEMBERED = 3000  # answers of a network that a process keeps
 DETECTOR = "PP-OCRv6_det_small.onnx"
 RECOGNISER = "PP-OCRv6_rec_small.onnx"
 
 
 class ModelsMissing(RuntimeError):
     """The OCR networks are not where they should be: rapidocr 3.10 is not installed, or not whole."""
+
+
+class Known:
+    """Answers about pictures that were asked about before, to the bit: a screen that rests over a cut, or comes again in another part of a video, is
+    read once a process. What is answered does not depend on it. Used by several threads."""
+
+    def __init__(self, most: int = REMEMBERED) -> None:
+        self.most = most
+        self._answers: OrderedDict[bytes, Any] = OrderedDict()
+        self._lock = Lock()
+
+    def once(self, picture: np.ndarray, ask: Callable[[np.ndarray], T]) -> T:
+        """What ``ask`` says about a picture."""
+        key = blake2b(picture.tobytes(), digest_size=16, salt=str(picture.shape).encode()[:16]).digest()
+        with self._lock:
+            if key in self._answers:
+                self._answers.move_to_end(key)
+                known: T = self._answers[key]
+                return known
+        answer = ask(picture)
+        with self._lock:
+            self._answers[key] = answer
+            if len(self._answers) > self.most:
+                self._answers.popitem(last=False)
+        return answer
 
 
 @dataclass(frozen=True)
@@ -34,6 +65,7 @@ class Network:
     session: Any
     input_name: str
     provider: str
+    known: Known = field(default_factory=lambda: Known(), compare=False)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run on float32 ``(n, 3, h, w)``; the first output comes back."""

@@ -88,7 +88,7 @@ class Reader:
         boxes = sorted({_snapped(screen.image, b) for b in found}, key=lambda b: (-b[2], b))
         known = {b: self._remembered(_cut(screen.image, b)) for b in boxes}
         new = [b for b in boxes if known[b] is None]
-        for box, reading in zip(new, self.pool.map(lambda b: self.recogniser.read(_cut(screen.image, b)), new), strict=True):
+        for box, reading in zip(new, self.pool.map(lambda b: self._recognise(_cut(screen.image, b)), new), strict=True):
             known[box] = reading
             self._remember(_cut(screen.image, box), reading)
         fresh = [Line(box, found_reading) for box in boxes if (found_reading := known[box]) is not None]
@@ -115,9 +115,12 @@ class Reader:
 
     def _detect(self, image: np.ndarray, band: Band) -> list[Box]:
         x, y, w, h = band.box
-        found = detect(self.detector, image[y : y + h, x : x + w])
+        found = self.detector.known.once(image[y : y + h, x : x + w], lambda part: detect(self.detector, part))
         boxes = [(f.box[0] + x, f.box[1] + y, f.box[2], f.box[3]) for f in found]
         return [b for b in boxes if band.top <= b[1] + b[3] / 2 < band.bottom]
+
+    def _recognise(self, cut: np.ndarray) -> Reading:
+        return self.recogniser.network.known.once(cut, self.recogniser.read)
 
     def _remembered(self, cut: np.ndarray) -> Reading | None:
         """What a line was read as that looked like this one to the pixel, the codec's noise apart."""

@@ -8,10 +8,12 @@ can be kept (:func:`packed`, :func:`unpacked`).
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import cv2
 from pydantic import TypeAdapter
@@ -30,6 +32,9 @@ from processors.extract.settings import ExtractSettings
 from processors.extract.watch import Settled, Watch, Watcher
 
 Progress = Callable[[float, str], None]
+P = ParamSpec("P")
+T = TypeVar("T")
+AHEAD = 3  # settled screens that may wait to be read and described while decoding goes on
 
 
 @dataclass
@@ -99,32 +104,76 @@ def read_part(
     decoder = Decoder(video, settings.limits, part)
     watcher = Watcher(template, settings.settle_s)
     entries: list[Entry] = []
-    dimming = Dimming()
-    seen_moments = 0
-    with ThreadPoolExecutor(threads) as pool:
+    seen_moments, number = 0, 0
+    with ThreadPoolExecutor(threads) as pool, _Line(threads) as reading, _Line(threads) as describing:
         reader = open_reader(settings.device, settings.models, pool, settings.min_confidence)
+        describer = _Describer(reader, folder, timings)
+        under_way: deque[Future[Entry]] = deque()
+
+        def take(at_most: int) -> None:
+            while len(under_way) > at_most:
+                entries.append(under_way.popleft().result())
+                tell(entries[-1].settled_end, f"screen at {entries[-1].settled_end:.1f} s")
+
         since = time.perf_counter()
         for settled in watcher.run(decoder):
             timings.add("decode_and_watch", since)
-            moments = watcher.seen.moments[seen_moments:]
+            dy = sum(m.dy for m in watcher.seen.moments[seen_moments:])
             seen_moments = len(watcher.seen.moments)
-            name = f"{part.number:03d}-{len(entries):04d}.png"
-            entries.append(_read(settled, sum(m.dy for m in moments), name, reader, dimming, timings))
-            since = time.perf_counter()
-            png = cv2.imencode(".png", settled.image, [cv2.IMWRITE_PNG_COMPRESSION, 2])[1].tobytes()
-            (folder / name).write_bytes(png)
-            timings.add("keyframes", since)
-            tell(settled.t_end, f"screen at {settled.t_end:.1f} s")
+            lines = reading.submit(describer.read, settled, dy)
+            under_way.append(describing.submit(describer.describe, settled, lines, f"{part.number:03d}-{number:04d}.png"))
+            number += 1
+            take(AHEAD)
             since = time.perf_counter()
         timings.add("decode_and_watch", since)
+        take(0)
     timings.counts = {"frames": decoder.count, "screens": len(entries), **asdict(reader.stats)}
     return Seen(entries, watcher.seen, decoder.damaged, timings)
 
 
-def _read(settled: Settled, dy: int, name: str, reader: Reader, dimming: Dimming, timings: Timings) -> Entry:
-    since = time.perf_counter()
-    lines = reader.read(settled, dy)
-    timings.add("read_text", since)
+class _Line:
+    """A thread that does one thing after the other; none, each thing being done at once, where there is but one core to use."""
+
+    def __init__(self, threads: int) -> None:
+        self._thread = ThreadPoolExecutor(1) if threads > 1 else None
+
+    def __enter__(self) -> _Line:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
+
+    def submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        if self._thread is not None:
+            return self._thread.submit(work, *args, **kwargs)
+        done: Future[T] = Future()
+        done.set_result(work(*args, **kwargs))
+        return done
+
+
+class _Describer:
+    """What is done with each settled screen, in their order: texts by one thread, the rest by another while the next screen is read."""
+
+    def __init__(self, reader: Reader, folder: Path, timings: Timings) -> None:
+        self.reader, self.folder, self.timings = reader, folder, timings
+        self.dimming = Dimming()
+
+    def read(self, settled: Settled, dy: int) -> list[Line]:
+        since = time.perf_counter()
+        lines = self.reader.read(settled, dy)
+        self.timings.add("read_text", since)
+        return lines
+
+    def describe(self, settled: Settled, lines: Future[list[Line]], name: str) -> Entry:
+        entry = _described(settled, lines.result(), name, self.reader, self.dimming, self.timings)
+        since = time.perf_counter()
+        (self.folder / name).write_bytes(cv2.imencode(".png", settled.image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+        self.timings.add("keyframes", since)
+        return entry
+
+
+def _described(settled: Settled, lines: list[Line], name: str, reader: Reader, dimming: Dimming, timings: Timings) -> Entry:
     since = time.perf_counter()
     looked = [Text(line, reader.look(settled.image, line)) for line in lines]
     texts = [t for t in looked if not style.is_icon(t.text, t.look.ink, t.line.reading.confidence)]
@@ -166,7 +215,7 @@ def joined(parts: Sequence[Seen]) -> Seen:
             last = entries[-1]
             if last.settled_end <= last.settled_start:
                 entries.pop()
-            elif [line.text for line in last.lines] == [line.text for line in mine[0].lines]:
+            elif [t.text for t in last.texts] == [t.text for t in mine[0].texts]:  # what may be an icon aside
                 mine[0] = replace(mine[0], settled_start=entries.pop().settled_start)
         entries += mine
     timings.counts["frames"] = watch.frames

@@ -168,4 +168,4 @@ def is_icon(text: str, ink: Box, confidence: float) -> bool:
         return ink[2] > 0.95 * ink[3] or confidence < 0.7
     if bare in "+-–—_~…•·*|/\\<>^=.,:;'\"#?!&@%$€£()[]{}✓✔✕×":
         return False
-    return ink[2] > (1.35 if bare in "mwMW" else 1.02) * ink[3] or confidence < 0.85 or (bare in "xXvV" and ink[2] >= 0.9 * ink[3])
+    return ink[2] > (1.35 if bare in "mwMW" else 1.02) * ink[3] or confidence < 0.9 or (bare in "xXvV" and ink[2] >= 0.9 * ink[3])

@@ -99,7 +99,10 @@ def _framed(box: Box, rules: Sequence[Box], stripes: Sequence[Box]) -> Box | Non
 
 def _apart(rows: Sequence[Box]) -> bool:
     """Whether rows are boxes of their own, with gaps between them: panels one under another, not a table."""
-    alike = sorted((r for r in rows if abs(r[3] - rows[0][3]) <= 6), key=lambda r: r[1])
+    alike: list[Box] = []
+    for row in sorted((r for r in rows if abs(r[3] - rows[0][3]) <= 6), key=lambda r: (r[1], r[3])):
+        if not alike or row[1] >= alike[-1][1] + alike[-1][3] - 4:  # frames of one thing, one in the other, count once
+            alike.append(row)
     gaps = [b[1] - a[1] - a[3] for a, b in itertools.pairwise(alike)]
     return len(gaps) >= 2 and sum(g >= 5 for g in gaps) > 0.7 * len(gaps)
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from processors.extract import elements, regions, style, tables
+from processors.extract.candidates import PIECE, SIGN, candidates
 from processors.extract.geometry import Box, iou
 from processors.extract.identity import _label
 from processors.extract.line import Line
@@ -136,3 +137,30 @@ def test_side_menu_has_links_under_one_another_and_names_of_groups_are_none() ->
     links = [e for e in found if e.kind == "link"]
     assert [e.text for e in links] == ["Users", "Orders", "Reports"]
     assert all(e.box[2] >= 195 and 36 <= e.box[3] <= 44 for e in links)
+
+
+def test_panels_one_under_another_are_no_table_even_with_frames_in_them() -> None:
+    inks: list[Box] = [(60 + 150 * c, 60 + 55 * r, 50 + 5 * c, 12) for r in range(4) for c in range(3)]
+    panels: list[Box] = [(40, 46 + 55 * r, 500, 40) for r in range(4)]
+    inner: Box = (38, 105, 504, 44)  # a frame about what the cursor is over
+    assert tables.find(inks, [], [*panels, inner]) == []
+
+
+def test_parts_of_a_path_are_guesses_of_their_own() -> None:
+    image = blank()
+    trail = written(image, "Home / Orders / 1042", 60, 40)
+    found = candidates(Page(image, [trail], []), [])
+    pieces = {c.words: c.box for c in found if c.how == PIECE}
+    assert set(pieces) == {"Home", "Orders", "1042"}
+    assert pieces["Home"][0] < pieces["Orders"][0] < pieces["1042"][0]
+    assert pieces["Home"][0] + pieces["Home"][2] <= pieces["Orders"][0]
+
+
+def test_icons_side_by_side_are_guesses_of_their_own() -> None:
+    image = blank()
+    lefts = [100 + 17 * n for n in range(3)]
+    for left in lefts:  # crosses so near to one another that they are one mark
+        cv2.line(image, (left, 60), (left + 12, 72), (40, 40, 40), 2)
+        cv2.line(image, (left, 72), (left + 12, 60), (40, 40, 40), 2)
+    signs = [c.box for c in candidates(Page(image, [], []), []) if c.how == SIGN]
+    assert all(any(iou(b, (left, 60, 13, 13)) > 0.7 for b in signs) for left in lefts)

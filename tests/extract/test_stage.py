@@ -57,7 +57,7 @@ def test_a_second_delivery_reads_only_what_the_first_left(tmp_path: Path, monkey
     store = FolderStore(tmp_path / "objects")
     video = made.recording(tmp_path)
     ref, size = put_content_file(store, "acme", video)
-    record: Any = SimpleNamespace(media_uri=str(ref), media_size=size)
+    record: Any = SimpleNamespace(media_uri=str(ref), media_size=size, deadline=None)
     settings = ExtractStageSettings(processes=1, craft=ExtractSettings(workers=1, part_s=5))
 
     async def deliver() -> tuple[Any, Around, list[str]]:
