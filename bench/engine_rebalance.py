@@ -104,11 +104,12 @@ async def measure(config: dict[str, Any]) -> dict[str, Any]:
         return {partition for topic, partition in runner._source.windows if topic == source}
 
     def spread() -> bool:
-        return all(map(held, runners)) and sum(len(held(r)) for r in runners) == settings.partitions
+        # The group's topics are spread together: a member may have nothing but partitions of delay tiers.
+        return all(r._source.windows for r in runners) and sum(len(held(r)) for r in runners) == settings.partitions
 
     await until(spread, "an even spread of the partitions")
     await until(lambda: all(worked.values()), "work on all partitions")
-    leaver = 0
+    leaver = next(n for n, runner in enumerate(runners) if held(runner))
     mine = held(runners[leaver])
     hanging.add(leaver)
     await hung.wait()
