@@ -27,12 +27,6 @@ def _reap() -> None:
                 os.waitpid(child.pid, os.WNOHANG)
 
 
-def busy_s() -> float:
-    """CPU seconds that this machine has worked since it started, whoever for: a measure of one's own work only where nobody else is at it."""
-    times = psutil.cpu_times()
-    return float(sum(times) - times.idle - times.iowait - getattr(times, "guest", 0) - getattr(times, "guest_nice", 0))
-
-
 def cpu_s(pid: int | None = None) -> float:
     """CPU seconds so far of a process and all that it started and is or was waited for; of this one (and of orphans) where none is given."""
     if pid is None:

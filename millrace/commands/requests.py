@@ -75,7 +75,7 @@ def submit_prompt(
 
 
 def _sender(tenant: str, project: str, priority: str, within: float | None) -> Sender:
-    return Sender(tenant, project, priority, None if within is None else int((time.time() + within) * 1000))
+    return Sender(tenant, project, priority, None if within is None else ids.now_ms() + int(within * 1000))
 
 
 def _text(argument: str) -> str:

@@ -7,17 +7,16 @@ crops. What is used of it is its wheel's folder ``models`` (Apache-2.0).
 from __future__ import annotations
 
 import importlib.util
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from hashlib import blake2b
 from pathlib import Path
-from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime as ort
+
+from processors.remembered import Remembered
 
 T = TypeVar("T")
 REMEMBERED = 3000  # answers of a network that a process keeps
@@ -27,31 +26,6 @@ RECOGNISER = "PP-OCRv6_rec_small.onnx"
 
 class ModelsMissing(RuntimeError):
     """The OCR networks are not where they should be: rapidocr 3.10 is not installed, or not whole."""
-
-
-class Known:
-    """Answers about pictures that were asked about before, to the bit: a screen that rests over a cut, or comes again in another part of a video, is
-    read once a process. What is answered does not depend on it. Used by several threads."""
-
-    def __init__(self, most: int = REMEMBERED) -> None:
-        self.most = most
-        self._answers: OrderedDict[bytes, Any] = OrderedDict()
-        self._lock = Lock()
-
-    def once(self, picture: np.ndarray, ask: Callable[[np.ndarray], T]) -> T:
-        """What ``ask`` says about a picture."""
-        key = blake2b(picture.tobytes(), digest_size=16, salt=str(picture.shape).encode()[:16]).digest()
-        with self._lock:
-            if key in self._answers:
-                self._answers.move_to_end(key)
-                known: T = self._answers[key]
-                return known
-        answer = ask(picture)
-        with self._lock:
-            self._answers[key] = answer
-            if len(self._answers) > self.most:
-                self._answers.popitem(last=False)
-        return answer
 
 
 @dataclass(frozen=True)
@@ -65,7 +39,13 @@ class Network:
     session: Any
     input_name: str
     provider: str
-    known: Known = field(default_factory=lambda: Known(), compare=False)
+    known: Remembered[Any] = field(default_factory=lambda: Remembered(REMEMBERED), compare=False)
+
+    def once(self, picture: np.ndarray, ask: Callable[[np.ndarray], T]) -> T:
+        """What ``ask`` says about a picture: a screen that rests over a cut, or comes again in another part of a video, is read once a process. What
+        is answered does not depend on it."""
+        answer: T = self.known.get(lambda: ask(picture), picture.tobytes(), str(picture.shape).encode())
+        return answer
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run on float32 ``(n, 3, h, w)``; the first output comes back."""

@@ -115,12 +115,12 @@ class Reader:
 
     def _detect(self, image: np.ndarray, band: Band) -> list[Box]:
         x, y, w, h = band.box
-        found = self.detector.known.once(image[y : y + h, x : x + w], lambda part: detect(self.detector, part))
+        found = self.detector.once(image[y : y + h, x : x + w], lambda part: detect(self.detector, part))
         boxes = [(f.box[0] + x, f.box[1] + y, f.box[2], f.box[3]) for f in found]
         return [b for b in boxes if band.top <= b[1] + b[3] / 2 < band.bottom]
 
     def _recognise(self, cut: np.ndarray) -> Reading:
-        return self.recogniser.network.known.once(cut, self.recogniser.read)
+        return self.recogniser.network.once(cut, self.recogniser.read)
 
     def _remembered(self, cut: np.ndarray) -> Reading | None:
         """What a line was read as that looked like this one to the pixel, the codec's noise apart."""

@@ -165,38 +165,34 @@ class _Describer:
         self.timings.add("read_text", since)
         return lines
 
-    def describe(self, settled: Settled, lines: Future[list[Line]], name: str) -> Entry:
-        entry = _described(settled, lines.result(), name, self.reader, self.dimming, self.timings)
+    def describe(self, settled: Settled, reading: Future[list[Line]], name: str) -> Entry:
+        lines = reading.result()
+        since = time.perf_counter()
+        looked = [Text(line, self.reader.look(settled.image, line)) for line in lines]
+        texts = [t for t in looked if not style.is_icon(t.text, t.look.ink, t.line.reading.confidence)]
+        found = elements.look_for(settled.image, texts, regions.regions(settled.image))
+        things, possible = found.elements, found.possible
+        dialog = self.dimming.dialog(settled.image)
+        if dialog is not None:  # what lies behind cannot be used
+            things = [Element("modal", dialog, "", 0.6), *(e for e in things if covered(e.box, dialog) > 0.5)]
+            possible = [e for e in possible if covered(e.box, dialog) > 0.5]
+        self.timings.add("elements", since)
+        background = hex_colour(style.ground(settled.image[::4, ::4])) or "#ffffff"
         since = time.perf_counter()
         (self.folder / name).write_bytes(cv2.imencode(".png", settled.image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
         self.timings.add("keyframes", since)
-        return entry
-
-
-def _described(settled: Settled, lines: list[Line], name: str, reader: Reader, dimming: Dimming, timings: Timings) -> Entry:
-    since = time.perf_counter()
-    looked = [Text(line, reader.look(settled.image, line)) for line in lines]
-    texts = [t for t in looked if not style.is_icon(t.text, t.look.ink, t.line.reading.confidence)]
-    found = elements.look_for(settled.image, texts, regions.regions(settled.image))
-    things, possible = found.elements, found.possible
-    dialog = dimming.dialog(settled.image)
-    if dialog is not None:  # what lies behind cannot be used
-        things = [Element("modal", dialog, "", 0.6), *(e for e in things if covered(e.box, dialog) > 0.5)]
-        possible = [e for e in possible if covered(e.box, dialog) > 0.5]
-    timings.add("elements", since)
-    background = hex_colour(style.ground(settled.image[::4, ::4])) or "#ffffff"
-    return Entry(
-        settled.t_start,
-        settled.t_end,
-        settled.frame,
-        name,
-        background,
-        tuple(lines),
-        tuple(texts),
-        tuple(things),
-        tuple(possible),
-        outline(settled.luma).tobytes().hex(),
-    )
+        return Entry(
+            settled.t_start,
+            settled.t_end,
+            settled.frame,
+            name,
+            background,
+            tuple(lines),
+            tuple(texts),
+            tuple(things),
+            tuple(possible),
+            outline(settled.luma).tobytes().hex(),
+        )
 
 
 def joined(parts: Sequence[Seen]) -> Seen:

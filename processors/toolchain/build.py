@@ -17,14 +17,13 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from processors.toolchain.compilers import SUFFIXES, Compilers, Workbench
+from processors.toolchain.compilers import IMAGES, SUFFIXES, Compilers, Workbench
 from processors.toolchain.findings import Finding
 from processors.toolchain.node import Toolchain
 from processors.toolchain.project import Files
 from processors.toolchain.service import Stopped
 
 ENTRY = "src/main.tsx"
-IMAGES = ("png", "jpg", "jpeg", "gif", "webp", "svg")
 
 _TSCONFIG = {
     "compilerOptions": {

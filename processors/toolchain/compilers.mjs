@@ -1,4 +1,5 @@
 // Warm compilers (esbuild and TypeScript) for one project after another, which lies in /app. JSON lines: a question on stdin, its answer on stdout.
+// Arguments: suffixes of files that are imported as addresses.
 //
 // {do: 'transpile', files}  ->  {code: {file: JavaScript}}                     code is null where one of the files cannot be parsed
 // {do: 'bundle', log}       ->  {messages: [{severity, text, file, line}], outputs: {name: base64}}
@@ -12,7 +13,7 @@ import { relative } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const APP = '/app';
-const IMAGES = ['png', 'jpg', 'jpeg', 'gif', 'webp', 'svg'];
+const IMAGES = process.argv.slice(2);
 const COMMON = { absWorkingDir: APP, jsx: 'automatic', charset: 'utf8', legalComments: 'none', tsconfigRaw: '{}', write: false, logLevel: 'silent' };
 const BUNDLE = {
   ...COMMON, entryPoints: { app: 'src/main.tsx' }, bundle: true, minify: true, format: 'esm', target: 'es2022', outdir: '/out/assets', assetNames: '[name]-[hash]', publicPath: '/assets',

@@ -22,6 +22,8 @@ from processors.toolchain.sandbox import Mount
 from processors.toolchain.service import Service, Stopped
 
 SUFFIXES = (".ts", ".tsx", ".js", ".jsx", ".mjs", ".mts")
+IMAGES = ("png", "jpg", "jpeg", "gif", "webp", "svg")
+"""What a project may import as the address of a file."""
 _SCRIPT = Path(__file__).with_name("compilers.mjs")
 
 
@@ -99,7 +101,7 @@ class Workbench:
         env["GOMEMLIMIT"] = str(self._settings.build.memory_bytes // 2)
         # A warm process uses CPU as long as it lives: each question has a clock of its own.
         limits = self._settings.build.model_copy(update={"cpu_s": 3600, "output_bytes": 64 << 20})
-        self._service = Service("compiler", ["/tool/node", "/tool/compilers.mjs"], toolchain, mounts, limits, env)
+        self._service = Service("compiler", ["/tool/node", "/tool/compilers.mjs", *IMAGES], toolchain, mounts, limits, env)
 
     def lay_out(self, files: Mapping[str, bytes], control: Mapping[str, str]) -> None:
         """Put a project on the empty bench."""

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from processors.remembered import Remembered
 from processors.toolchain.findings import Finding
 from processors.toolchain.service import Stopped
 from processors.validate.database import Database
 from processors.validate.lexer import LexError, Token, tokens
 from processors.validate.policy import ValidationPolicy
-from processors.validate.remembered import Remembered
 
 GATE = "backend"
 
@@ -77,7 +77,7 @@ def _queries(code: Mapping[str, str], columns: Mapping[str, set[str]]) -> Iterat
     for name in sorted(code):
         if not name.startswith("src/"):
             continue
-        for table, wanted in _ASKED.get(partial(_asked_by, code[name]), code[name]):
+        for table, wanted in _ASKED.get(partial(_asked_by, code[name]), code[name].encode(errors="surrogatepass")):
             if table not in columns:
                 yield Finding(GATE, "backend.query", f"asks for the table {table!r}, which no migration makes", name)
             elif missing := sorted(set(wanted) - columns[table]):

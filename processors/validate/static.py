@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
+from processors.remembered import Remembered
 from processors.toolchain import project
 from processors.toolchain.findings import Finding
 from processors.toolchain.node import importable
 from processors.validate.code import check_code
 from processors.validate.html import check_page
 from processors.validate.policy import ValidationPolicy
-from processors.validate.remembered import Remembered
 
 GATE = "static"
 
@@ -95,7 +95,8 @@ def check(files: Mapping[str, bytes], code: Mapping[str, str], policy: Validatio
 
 
 def _code(name: str, code: str, source: str, policy: ValidationPolicy, said: str) -> list[Finding]:
-    return _CODE.get(lambda: check_code(name, code, source, policy), name, code, source, said)
+    given = (text.encode(errors="surrogatepass") for text in (name, code, source, said))
+    return _CODE.get(lambda: check_code(name, code, source, policy), *given)
 
 
 def _finding(rule: str, message: str, file: str | None = None, line: int | None = None) -> Finding:
