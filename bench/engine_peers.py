@@ -66,7 +66,7 @@ def quix(config: dict[str, Any]) -> dict[str, Any]:
 
     app = Application(
         broker_address=config["settings"]["bootstrap_servers"], consumer_group=config["settings"]["group_prefix"], auto_offset_reset="earliest",
-        auto_create_topics=False, loglevel="ERROR", commit_interval=0.5,
+        auto_create_topics=False, loglevel="ERROR", commit_interval=0.5, state_dir=f"{config['folder']}/quix",
         producer_extra_config={"enable.idempotence": True, "linger.ms": 2, "compression.type": "lz4", "queue.buffering.max.messages": 1_000_000},
     )  # fmt: skip
     source = app.topic(config["in"], value_deserializer=Reads(), key_deserializer="bytes")
@@ -78,9 +78,7 @@ def quix(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def faust(config: dict[str, Any]) -> dict[str, Any]:
-    import tempfile
-
-    os.environ["FAUST_DATADIR"] = tempfile.mkdtemp(prefix="faust-")
+    os.environ["FAUST_DATADIR"] = f"{config['folder']}/faust"
     import faust as library
 
     codec = Codec(config)

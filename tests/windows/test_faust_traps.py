@@ -11,6 +11,7 @@ import importlib.metadata
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -175,7 +176,7 @@ def test_both_clients_place_the_same_keys_in_the_same_partitions(broker: str, to
     assert placed("consistent_random") != theirs
 
 
-def test_a_raising_agent_loses_its_record(broker: str, topic: Any):
+def test_a_raising_agent_loses_its_record(broker: str, topic: Any, tmp_path: Path):
     """Issue 315: an exception that escapes acknowledges the record, and the agent never sees it again. So: ours let none out."""
     from confluent_kafka import Producer
 
@@ -190,6 +191,7 @@ def test_a_raising_agent_loses_its_record(broker: str, topic: Any):
         app = faust.App(
             f"{name}-app", broker=f"kafka://{broker}", store="memory://", autodiscover=False, web_enabled=False, topic_disable_leader=True,
             topic_allow_declare=False, consumer_auto_offset_reset="earliest", logging_config=None, value_serializer="raw", broker_commit_interval=0.2,
+            datadir=tmp_path,
         )  # fmt: skip
         source = app.topic(name, value_type=bytes, value_serializer="raw", partitions=1)
         done = asyncio.Event()
