@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from processors.extract.actions import Action
 from processors.extract.geometry import Box, area, holds, iou
 from processors.extract.page import Element
+from processors.extract.scene import Action
 from processors.extract.segment import Entry
 
 CONTROLS = {"button", "link", "input", "checkbox", "radio", "select"}

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from processors.extract import actions as acting
 from processors.extract import layout
 from processors.extract.decode import VideoFacts
 from processors.extract.document import SCHEMA, hex_colour
 from processors.extract.geometry import Box, area, covered, holds
 from processors.extract.page import Element, Text
+from processors.extract.scene import Action
 from processors.extract.segment import Entry, Seen
 
 WIDEST_GAP = 96  # pixels; more is no spacing but a place left empty
@@ -36,7 +36,7 @@ class Named:
         return self.entry.settled_end
 
 
-def document(facts: VideoFacts, seen: Seen, entries: Sequence[Named], done: Sequence[acting.Action]) -> dict[str, Any]:
+def document(facts: VideoFacts, seen: Seen, entries: Sequence[Named], done: Sequence[Action]) -> dict[str, Any]:
     """Screens, actions, transitions and tokens as JSON."""
     screens = [_screen(e, facts.width, facts.height) for e in entries]
     actions = [_action(a, entries) for a in _with_consequences(done, entries)]
@@ -59,7 +59,7 @@ def document(facts: VideoFacts, seen: Seen, entries: Sequence[Named], done: Sequ
     }
 
 
-def _with_consequences(done: Sequence[acting.Action], entries: Sequence[Named]) -> list[acting.Action]:
+def _with_consequences(done: Sequence[Action], entries: Sequence[Named]) -> list[Action]:
     """The actions, and what can be seen to follow from them: a page change (navigate), and the key that must have led to one after typing."""
     out = list(done)
     for n, a in enumerate(done):
@@ -81,8 +81,8 @@ def _with_consequences(done: Sequence[acting.Action], entries: Sequence[Named]) 
             3,
         )
         if a.kind == "type":
-            out.append(acting.Action(t, "key", t, a.x, a.y, text="Enter", confidence=0.5))
-        out.append(acting.Action(round(max(t, a.t + 0.01), 3), "navigate", after.start, confidence=0.8))
+            out.append(Action(t, "key", t, a.x, a.y, text="Enter", confidence=0.5))
+        out.append(Action(round(max(t, a.t + 0.01), 3), "navigate", after.start, confidence=0.8))
     return sorted(out, key=lambda a: (a.t, a.kind == "navigate"))
 
 
@@ -147,7 +147,7 @@ def _parent(number: int, box: Box, everything: Sequence[Element]) -> str | None:
     return f"e{min(around)[1]}" if around else None
 
 
-def _action(a: acting.Action, entries: Sequence[Named]) -> dict[str, Any]:
+def _action(a: Action, entries: Sequence[Named]) -> dict[str, Any]:
     before = _before(entries, a.t)
     after = next((e for e in entries if e.start >= a.end - 0.001), entries[-1] if entries else None)
     return {
@@ -170,7 +170,7 @@ def _before(entries: Sequence[Named], t: float) -> Named | None:
     return earlier[-1] if earlier else (entries[0] if entries else None)
 
 
-def _target(a: acting.Action, before: Named | None) -> str | None:
+def _target(a: Action, before: Named | None) -> str | None:
     """The smallest element at the place of a click or of what was typed."""
     if before is None or a.kind == "scroll":
         return None

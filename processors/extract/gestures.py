@@ -9,9 +9,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from processors.extract.actions import ANSWER, Action, rests
 from processors.extract.geometry import Box, area, holds, iou, overlap
 from processors.extract.page import Element
+from processors.extract.scene import ANSWER, Action, rests
 from processors.extract.segment import Entry
 from processors.extract.watch import Moment, Watch
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from processors.extract import actions as acting
-from processors.extract import behaviour, cursor
+from processors.extract import actions, behaviour, cursor
 from processors.extract.cursor import Template
 from processors.extract.decode import Decoder, Part, VideoFacts, parts, probe
 from processors.extract.describe import Named, document
 from processors.extract.document import Features, StoredKeyframes, frames_folder
 from processors.extract.gestures import gestures
 from processors.extract.identity import SHAPE, Identities
+from processors.extract.scene import Screen
 from processors.extract.segment import Progress, Seen, Timings, joined, read_part
 from processors.extract.settings import ExtractSettings
 
@@ -77,7 +77,7 @@ def assemble(facts: VideoFacts, seen: Seen, pictures: Path, out: Path | None) ->
     entries = seen.entries
     identities = Identities()
     names = [identities.of(np.frombuffer(bytes.fromhex(e.outline), np.uint8).reshape(SHAPE[1], SHAPE[0]), e.lines) for e in entries]
-    done = acting.infer(seen.watch, [acting.Screen(e.settled_start, e.settled_end, e.lines) for e in entries], facts.height)
+    done = actions.infer(seen.watch, [Screen(e.settled_start, e.settled_end, e.lines) for e in entries], facts.height)
     entries = behaviour.revised(entries, names, done, facts.width)
     done = sorted([*done, *gestures(seen.watch, entries, done)], key=lambda a: (a.t, a.kind))
     named = [Named(e, f"s{n:04d}", names[n], f"{n:04d}.png") for n, e in enumerate(entries)]

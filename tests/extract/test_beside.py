@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from processors.extract import behaviour, layout
-from processors.extract.actions import Action
 from processors.extract.change import Change
 from processors.extract.geometry import Box
 from processors.extract.gestures import gestures
 from processors.extract.page import Element
+from processors.extract.scene import Action
 from processors.extract.segment import Entry
 from processors.extract.watch import Moment, Watch
 
