@@ -5,7 +5,8 @@
 Each VIDEO needs its ``NAME.truth.json`` beside it (``x.vp8.webm`` shares the truth of ``x.mp4``); without any, the sample recording is taken. More
 recordings are made by ``python -m bench.recordings``. Scores are those of ``bench/scorers/score.py``, for every recording and pooled, and apart
 for those called low-rate (``.webm``). Speeds are measured in this run, one after the other, on this machine: the whole extraction against the
-video's length, and everything but text, elements and layout against bare decoding.
+video's length, and everything but text, elements and layout against bare decoding. What ``bench.recordings`` made is pooled by its part as well:
+``dev`` may be tuned on, ``held`` is only scored.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent / "scorers"))
 
 from score import score
 
+from bench.recordings import RECORDINGS
 from processors.extract import cursor
 from processors.extract.decode import Decoder, Frame
 from processors.extract.pipeline import Timings, extract
@@ -37,6 +40,14 @@ def truth_of(video: Path) -> dict[str, Any]:
     """The truth beside a recording."""
     loaded: dict[str, Any] = json.loads((video.parent / f"{video.name.split('.')[0]}.truth.json").read_bytes())
     return loaded
+
+
+def groups_of(video: Path) -> Iterator[str]:
+    """What a recording is pooled with: low-rate ones apart, and those of ``bench.recordings`` by their part as well."""
+    low = "_low_rate" if video.suffix == ".webm" else ""
+    yield f"pooled{low}"
+    if made := RECORDINGS.get(video.name.split(".")[0]):
+        yield f"pooled_{made.part}{low}"
 
 
 def bare_decoding(video: Path) -> float:
@@ -102,11 +113,12 @@ def main() -> None:
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
     settings = ExtractSettings(workers=args.workers)
-    results, pairs, low = [], [], []
+    results, groups = [], defaultdict[str, list[tuple[dict[str, Any], dict[str, Any]]]](list)
     for video in args.videos or [SAMPLE]:
         result, pair = measure(video, settings, args.out)
         results.append(result)
-        (low if video.suffix == ".webm" else pairs).append(pair)
+        for group in groups_of(video):
+            groups[group].append(pair)
         if not args.json:
             print(
                 f"{video.name}: x{result['times_real_time']} real time, watch/decode {result['watch_to_decode']}",
@@ -115,8 +127,7 @@ def main() -> None:
             )
     report = {
         "recordings": results,
-        "pooled": score(pairs) if pairs else None,
-        "pooled_low_rate": score(low) if low else None,
+        **{group: score(pairs) for group, pairs in groups.items()},
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "cpus": len(os.sched_getaffinity(0)),
     }

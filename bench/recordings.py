@@ -5,8 +5,8 @@
 
 Each is driven by a wanderer with a fixed seed: it clicks links and buttons that can be seen, types into fields, scrolls. The
 recorder writes down what really happened, so that it need not be told. Kits come from npm (``npm pack``) and are served from a folder; applications
-need ``pip install`` in an environment of their own and are started by their command. The list is split by *application*: on ``dev``
-one may tune, ``held`` is only scored.
+come from PyPI, each into an environment of its own, and are started by their command. The list is split by *application*: on ``dev`` one
+may tune, and the committed forests were grown on pages of those; ``held`` is only scored.
 """
 
 from __future__ import annotations
@@ -24,13 +24,18 @@ import sys
 import tarfile
 import tempfile
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent / "scorers"))
 
+from playwright.async_api import Error as PlaywrightError
 from record import record
+
+from bench.applications import HERE, served
 
 WORDS = ["alpha", "North Ridge", "42", "blue sky", "2026", "Rivera", "list of things", "x17"]
 PICK = """
@@ -53,12 +58,39 @@ PICK = """
 """
 
 
+MOVES = """
+([x, y, dy]) => {
+  for (let el = document.elementFromPoint(x, y); el; el = el.parentElement || el.getRootNode().host) {
+    const rolls = el === document.scrollingElement || /auto|scroll/.test(getComputedStyle(el).overflowY);
+    if (rolls && (dy > 0 ? el.scrollTop + el.clientHeight < el.scrollHeight - 40 : el.scrollTop > 40)) return true;
+  }
+  return false;
+}
+"""
+
+
 @dataclass(frozen=True)
-class Spec:
-    """One recording. ``package`` is an npm package, ``root`` the folder in it that is served, ``page`` where it starts."""
+class Kit:
+    """An npm package whose folder ``root`` is served as it is."""
 
     package: str
-    root: str
+    root: str = "."
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """An application from PyPI: what is installed, and what its interpreter is called with; ``{port}``, ``{work}`` and ``{here}`` are filled in."""
+
+    packages: tuple[str, ...]
+    command: tuple[str, ...]
+    content: bool = False  # needs the made-up database in {work}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One recording: of what, where it starts, and how it is made."""
+
+    source: Kit | Hosted
     page: str
     part: str
     dark: bool = False
@@ -68,17 +100,57 @@ class Spec:
     steps: int = 9
 
 
+FULL_HD = (1920, 1080)
+TABLER, SBADMIN, ADMINLTE = Kit("@tabler/preview@1.2.0", "dist"), Kit("startbootstrap-sb-admin-2@4.1.4"), Kit("admin-lte@4.0.0", "dist")
+GENTELELLA, UIKIT = Kit("gentelella@4.2.0", "dist"), Kit("uikit@3.25.25")
+DATASETTE = Hosted(("datasette==0.65.5",), ("-m", "datasette", "serve", "{work}/things.db", "-p", "{port}"), content=True)
+DJANGO = Hosted(("django==5.2.19",), ("{here}/django_admin.py", "{port}"))
+STREAMLIT = Hosted(
+    ("streamlit==1.67.0",),
+    (
+        "-m",
+        "streamlit",
+        "run",
+        "{here}/streamlit_app.py",
+        "--server.port={port}",
+        "--server.headless=true",
+        "--browser.gatherUsageStats=false",
+    ),
+)
+GRADIO = Hosted(("gradio==6.31.0",), ("{here}/gradio_app.py", "{port}"))
+PANEL = Hosted(("panel==1.9.4",), ("-m", "panel", "serve", "{here}/panel_app.py", "--address=127.0.0.1", "--port={port}"))
+MARIMO = Hosted(("marimo==0.25.2",), ("-m", "marimo", "run", "{here}/marimo_app.py", "--headless", "--no-token", "--port={port}"))
+DAGSTER = Hosted(
+    ("dagster==1.13.27", "dagster-webserver==1.13.27"), ("-m", "dagster_webserver", "-f", "{here}/dagster_app.py", "-p", "{port}")
+)
+FLOWER = Hosted(
+    ("celery==5.7.0", "flower==2.2.0"),
+    ("-m", "celery", "--workdir={here}", "-A", "flower_app", "flower", "--address=127.0.0.1", "--port={port}"),
+)
+OPTUNA = Hosted(("optuna==5.0.0", "optuna-dashboard==0.21.0"), ("{here}/optuna_app.py", "{port}", "{work}"))
+
 RECORDINGS: dict[str, Spec] = {
-    "tabler_forms": Spec("@tabler/preview@1.2.0", "dist", "/form-elements.html", "dev", seed=3),
-    "tabler_dark": Spec("@tabler/preview@1.2.0", "dist", "/index.html?theme=dark", "dev", dark=True, seed=4),
-    "tabler_users": Spec("@tabler/preview@1.2.0", "dist", "/users.html", "dev", size=(1920, 1080), vp8=True, seed=5),
-    "sbadmin_index": Spec("startbootstrap-sb-admin-2@4.1.4", ".", "/index.html", "dev", seed=6),
-    "sbadmin_tables": Spec("startbootstrap-sb-admin-2@4.1.4", ".", "/tables.html", "dev", vp8=True, seed=7),
-    "adminlte_index": Spec("admin-lte@4.0.0", "dist", "/index2.html", "held", seed=8),
-    "adminlte_dark": Spec("admin-lte@4.0.0", "dist", "/forms/general.html", "held", dark=True, vp8=True, seed=9),
-    "gentelella_form": Spec("gentelella@4.2.0", "dist", "/production/form.html", "held", seed=10),
-    "gentelella_orders": Spec("gentelella@4.2.0", "dist", "/production/orders.html", "held", size=(1920, 1080), seed=11),
-    "uikit_form": Spec("uikit@3.25.25", ".", "/tests/form.html", "held", vp8=True, seed=12),
+    "tabler_forms": Spec(TABLER, "/form-elements.html", "dev", seed=3),
+    "tabler_dark": Spec(TABLER, "/index.html?theme=dark", "dev", dark=True, seed=4),
+    "tabler_users": Spec(TABLER, "/users.html", "dev", size=FULL_HD, vp8=True, seed=5),
+    "sbadmin_index": Spec(SBADMIN, "/index.html", "dev", seed=6),
+    "sbadmin_tables": Spec(SBADMIN, "/tables.html", "dev", vp8=True, seed=7),
+    "adminlte_index": Spec(ADMINLTE, "/index2.html", "dev", seed=8),
+    "adminlte_dark": Spec(ADMINLTE, "/forms/general.html", "dev", dark=True, vp8=True, seed=9),
+    "gentelella_form": Spec(GENTELELLA, "/production/form.html", "dev", seed=10),
+    "gentelella_orders": Spec(GENTELELLA, "/production/orders.html", "dev", size=FULL_HD, seed=11),
+    "uikit_form": Spec(UIKIT, "/tests/form.html", "dev", vp8=True, seed=12),
+    "datasette": Spec(DATASETTE, "/things", "dev", seed=13),
+    "django_admin": Spec(DJANGO, "/admin/", "dev", vp8=True, seed=14),
+    "streamlit": Spec(STREAMLIT, "/", "held", vp8=True, seed=15),
+    "streamlit_dark": Spec(STREAMLIT, "/", "held", dark=True, seed=16),
+    "gradio": Spec(GRADIO, "/", "held", seed=17),
+    "panel": Spec(PANEL, "/panel_app", "held", seed=18),
+    "marimo": Spec(MARIMO, "/", "held", vp8=True, seed=19),
+    "dagster": Spec(DAGSTER, "/", "held", seed=20),
+    "dagster_wide": Spec(DAGSTER, "/assets", "held", size=FULL_HD, dark=True, vp8=True, seed=21),
+    "flower": Spec(FLOWER, "/", "held", seed=22),
+    "optuna": Spec(OPTUNA, "/", "held", seed=23),
 }
 
 
@@ -93,9 +165,9 @@ async def wander(rec: Any, seed: int, steps: int) -> None:
     for step in range(steps):
         want = ["field", "link", "scroll", "button"][step % 4] if step else "link"
         if want == "scroll":
-            await rec.scroll(choose.choice([240, 360, 480]))
-            if choose.random() < 0.6:
-                await rec.scroll(-600)
+            for dy in (choose.choice([240, 360, 480]), *((-600,) if choose.random() < 0.6 else ())):
+                if await rec._evaluate(MOVES, [*rec.cursor, dy]):  # a wheel that moves nothing is nothing one could see
+                    await rec.scroll(dy)
             continue
         selector = await pick(want)
         if selector is None:
@@ -123,27 +195,59 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-async def make(name: str, spec: Spec, out: Path, cache: Path) -> None:
-    """Make one recording into ``out``."""
-    root = unpack(spec.package, cache) / spec.root
+@contextmanager
+def folder_served(root: Path) -> Iterator[str]:
+    """Serve a folder as it is until it is no longer needed; its address comes back."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(root)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        width, height = spec.size
-        await record(
-            name,
-            f"http://127.0.0.1:{server.server_address[1]}{spec.page}",
-            lambda rec: wander(rec, spec.seed, spec.steps),
-            out,
-            width=width,
-            height=height,
-            vp8=spec.vp8,
-            dark=spec.dark,
-            crf=23,
-            gop=300,
-        )
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
+
+
+def environment(packages: tuple[str, ...], into: Path) -> Path:
+    """Install packages once into an environment of their own; its interpreter comes back."""
+    folder = into / packages[-1].replace("=", "_")
+    python, complete = folder / "bin" / "python", folder / "complete"
+    if not complete.exists():
+        uv = str(Path(sys.executable).parent / "uv")
+        subprocess.run([uv, "venv", "--quiet", "--clear", str(folder)], check=True)
+        subprocess.run([uv, "pip", "install", "--quiet", "--python", str(python), *packages], check=True)
+        complete.touch()
+    return python
+
+
+@contextmanager
+def running(source: Kit | Hosted, cache: Path) -> Iterator[str]:
+    """Have an application run until it is no longer needed; its address comes back."""
+    if isinstance(source, Kit):
+        with folder_served(unpack(source.package, cache) / source.root) as address:
+            yield address
+        return
+    python = environment(source.packages, cache)
+    with tempfile.TemporaryDirectory() as work:
+        if source.content:
+            subprocess.run([str(python), str(HERE / "content.py"), work], check=True)
+        with served(str(python), [part.replace("{here}", str(HERE)) for part in source.command], Path(work)) as address:
+            yield address
+
+
+async def make(name: str, spec: Spec, address: str, out: Path) -> None:
+    """Make one recording into ``out``."""
+    width, height = spec.size
+    await record(
+        name,
+        address + spec.page,
+        lambda rec: wander(rec, spec.seed, spec.steps),
+        out,
+        width=width,
+        height=height,
+        vp8=spec.vp8,
+        dark=spec.dark,
+        crf=23,
+        gop=300,
+    )
 
 
 def main() -> None:
@@ -151,16 +255,23 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--list", action="store_true", help="print what there is as JSON")
-    parser.add_argument("--cache", type=Path, default=None, help="folder for the unpacked packages (default: OUT/.packages)")
+    parser.add_argument("--cache", type=Path, default=None, help="folder for what is fetched (default: OUT/.packages)")
     args = parser.parse_intermixed_args()
     if args.list:
-        print(json.dumps({n: vars(s) for n, s in RECORDINGS.items()}, indent=1))
+        print(json.dumps({n: asdict(s) for n, s in RECORDINGS.items()}, indent=1))
         return
+    if unknown := set(args.names) - set(RECORDINGS):
+        parser.error(f"no such recording: {', '.join(sorted(unknown))}; --list says what there is")
     os.environ.setdefault("CHROMIUM", shutil.which("chromium-headless-shell") or shutil.which("chromium") or "")
     cache = args.cache or args.out / ".packages"
     cache.mkdir(parents=True, exist_ok=True)
     for name in args.names or RECORDINGS:
-        asyncio.run(make(name, RECORDINGS[name], args.out, cache))
+        spec = RECORDINGS[name]
+        try:
+            with running(spec.source, cache) as address:
+                asyncio.run(make(name, spec, address, args.out))
+        except (subprocess.CalledProcessError, RuntimeError, PlaywrightError) as error:
+            print(f"left out {name}: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":
