@@ -40,39 +40,22 @@ NOTHING = Change((), 0.0, None, False)
 
 
 class Gate:
-    """Compares frames with their predecessors. Keeps one small array per block and no frames."""
+    """Compares frames with their predecessors. Keeps some small arrays of blocks, and no frames."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
         self.columns, self.rows = -(-width // BLOCK), -(-height // BLOCK)
         self.activity = np.zeros((self.rows, self.columns), np.float32)
         self.restless = np.zeros((self.rows, self.columns), bool)
-        self._calm_since = 0.0
+        self._difference: np.ndarray | None = None
 
     def difference(self, before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
-        """Absolute difference in grey levels; ``None`` where the frames are the same."""
-        if cv2.norm(before, after, cv2.NORM_L1) < IDENTICAL:
-            return None
-        return np.asarray(cv2.absdiff(before, after))
-
-    def blocks(self, difference: np.ndarray) -> np.ndarray:
-        """Changed blocks, bool ``(rows, columns)``."""
-        out = np.zeros((self.rows, self.columns), bool)
+        """Absolute difference in grey levels, good until the next is asked for; ``None`` where the frames are the same, but for a codec's grain."""
+        difference = self._difference = np.asarray(cv2.absdiff(before, after, dst=self._difference))
         touched = np.flatnonzero(difference.max(axis=1) >= TINT)
-        if not touched.size:
-            return out
-        first, last = int(touched[0]) // BLOCK, int(touched[-1]) // BLOCK + 1
-        band = difference[first * BLOCK : last * BLOCK]  # a cursor touches a tenth of the picture's rows, and of its columns
-        columns = np.flatnonzero(band.max(axis=0) >= TINT)
-        left, right = int(columns[0]) // BLOCK, int(columns[-1]) // BLOCK + 1
-        part = band[:, left * BLOCK : right * BLOCK]
-        below, behind = (last - first) * BLOCK - part.shape[0], (right - left) * BLOCK - part.shape[1]
-        if below or behind:
-            part = cv2.copyMakeBorder(part, 0, below, 0, behind, cv2.BORDER_REPLICATE)
-        # A strong pixel counts for 255, so that three of them (of a thin letter, say) make a block's mean 3 as well.
-        weighed = cv2.max(part, cv2.threshold(part, PIXEL, 255, cv2.THRESH_BINARY)[1])
-        out[first:last, left:right] = cv2.resize(weighed, (right - left, last - first), interpolation=cv2.INTER_AREA) >= TINT
-        return out
+        if not touched.size or int(difference[touched].sum(dtype=np.int64)) < IDENTICAL:
+            return None
+        return difference
 
     def content(self, difference: np.ndarray, step: float, changed: np.ndarray | None = None) -> Change:
         """What of a difference is content, after the cursor's places were cleared in it.
@@ -80,7 +63,7 @@ class Gate:
         :param step: the time since the frame before
         :param changed: the changed blocks, where they are known
         """
-        changed = self.blocks(difference) if changed is None else changed.copy()
+        changed = blocks(difference) if changed is None else changed.copy()
         decay = float(np.exp(-min(step, 1.0) / RESTLESS_S))
         self.activity *= decay
         if changed.mean() < RESTLESS_SHARE:
@@ -127,6 +110,27 @@ class Gate:
         return x + int(columns[0]), y + int(rows[0]), wide, high
 
 
+def blocks(difference: np.ndarray) -> np.ndarray:
+    """Changed blocks of a difference in grey levels, bool ``(rows, columns)``."""
+    height, width = difference.shape
+    out = np.zeros((-(-height // BLOCK), -(-width // BLOCK)), bool)
+    touched = np.flatnonzero(difference.max(axis=1) >= TINT)
+    if not touched.size:
+        return out
+    first, last = int(touched[0]) // BLOCK, int(touched[-1]) // BLOCK + 1
+    band = difference[first * BLOCK : last * BLOCK]  # a cursor touches a tenth of the picture's rows, and of its columns
+    columns = np.flatnonzero(band.max(axis=0) >= TINT)
+    left, right = int(columns[0]) // BLOCK, int(columns[-1]) // BLOCK + 1
+    part = band[:, left * BLOCK : right * BLOCK]
+    below, behind = (last - first) * BLOCK - part.shape[0], (right - left) * BLOCK - part.shape[1]
+    if below or behind:
+        part = cv2.copyMakeBorder(part, 0, below, 0, behind, cv2.BORDER_REPLICATE)
+    # A strong pixel counts for 255, so that three of them (of a thin letter, say) make a block's mean 3 as well.
+    weighed = cv2.max(part, cv2.threshold(part, PIXEL, 255, cv2.THRESH_BINARY)[1])
+    out[first:last, left:right] = cv2.resize(weighed, (right - left, last - first), interpolation=cv2.INTER_AREA) >= TINT
+    return out
+
+
 def _tight(difference: np.ndarray, box: Box) -> Box:
     """The part of a box in which pixels really changed; the box itself where the change is a faint tint."""
     x, y, w, h = box
@@ -149,8 +153,13 @@ def components(changed: np.ndarray) -> tuple[Box, ...]:
     return tuple(sorted(found, key=lambda b: (-b[2] * b[3], b[1], b[0])))
 
 
-def clear(difference: np.ndarray, box: Box, by: int = 3) -> None:
-    """Forget what changed in a box: where the cursor was or is."""
+def clear(difference: np.ndarray, box: Box, changed: np.ndarray | None = None, by: int = 3) -> None:
+    """Forget what changed in a box: where the cursor was or is. ``changed`` are the difference's blocks, which are put right."""
     height, width = difference.shape
     x, y, w, h = grown(box, by, width, height)
     difference[y : y + h, x : x + w] = 0
+    if changed is not None and w and h:
+        rows = slice(y // BLOCK, (y + h - 1) // BLOCK + 1)
+        columns = slice(x // BLOCK, (x + w - 1) // BLOCK + 1)
+        part = difference[rows.start * BLOCK : rows.stop * BLOCK, columns.start * BLOCK : columns.stop * BLOCK]
+        changed[rows, columns] = blocks(part)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
@@ -20,8 +19,9 @@ from processors.extract.document import Features, StoredKeyframes, frames_folder
 from processors.extract.gestures import gestures
 from processors.extract.identity import SHAPE, Identities
 from processors.extract.scene import Screen
-from processors.extract.segment import Progress, Seen, Timings, joined, read_part
+from processors.extract.segment import Progress, Seen, joined, read_part
 from processors.extract.settings import ExtractSettings
+from processors.extract.timings import Timings, now
 
 __all__ = ["Timings", "assemble", "extract", "plan"]
 
@@ -44,18 +44,17 @@ def extract(
     settings = settings or ExtractSettings()
     timings = timings if timings is not None else Timings()
     tell = progress or (lambda share, what: None)
-    began = time.perf_counter()
+    began = now()
     tell(0.0, "learning the cursor")
     facts, pieces, template = plan(video, settings)
     timings.add("learn_cursor", began)
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="millrace-parts-", dir=out.parent if out is not None else None)))
         seen = _read_all(video, facts, pieces, template, settings, work, tell)
-        timings.include(Timings(dict(seen.timings.seconds), dict(seen.timings.counts)))
-        since = time.perf_counter()
-        features = assemble(facts, seen, work, out)
-        timings.add("actions", since)
-    timings.seconds["total"] = time.perf_counter() - began
+        timings.include(seen.timings)
+        with timings.step("actions"):
+            features = assemble(facts, seen, work, out)
+    timings.seconds["total"] = now()[0] - began[0]
     if out is not None:
         features.write(out)
     tell(1.0, "done")

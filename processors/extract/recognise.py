@@ -18,6 +18,8 @@ HEIGHT = 48
 STEP = 8  # pixels of the scaled line per output step
 MAX_WIDTH = 2400
 GAP = 0.62  # of the ink's height: a gap wider than this is a blank, whatever the network says
+NARROW = (0.3, 0.05)  # of the ink's height, from which a gap is a blank if the network gave at least this score to one there
+INK = 0.45  # of the contrast that columns of a line usually have: what stands out so much is ink
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Recogniser:
         scaled = cv2.copyMakeBorder(scaled, 0, 0, 0, -scaled_width % STEP, cv2.BORDER_REPLICATE)
         batch = (scaled.astype(np.float32) / 127.5 - 1.0).transpose(2, 0, 1)[None]
         scores = self.network.run(np.ascontiguousarray(batch))[0]
-        return spaced(self._decode(scores, scale=width / scaled_width), line)
+        scale = width / scaled_width
+        return spaced(self._decode(scores, scale), line, scores[:, -1], STEP * scale)
 
     def _decode(self, scores: np.ndarray, scale: float) -> Reading:
         western = scores[:, self.allowed]
@@ -82,24 +85,34 @@ class Recogniser:
         return Reading("".join(g.char for g in glyphs), round(confidence, 4), tuple(glyphs))
 
 
-def spaced(reading: Reading, line: np.ndarray) -> Reading:
-    """The reading with blanks where the picture has wide gaps between letters that the network ran together."""
+def spaced(reading: Reading, line: np.ndarray, blanks: np.ndarray, step: float) -> Reading:
+    """The reading with blanks where the picture has gaps between letters that the network ran together.
+
+    :param line: the line's picture, BGR
+    :param blanks: the network's score for a blank by output step, ``step`` pixels of the picture each
+    """
     glyphs = reading.glyphs
     if len(glyphs) < 2:
         return reading
     contrast = np.abs(line.astype(np.int16) - np.median(line.reshape(-1, 3), axis=0)).max(axis=2)
-    strong = contrast > max(24.0, 0.35 * float(contrast.max()))
+    by_column = contrast.max(axis=0)
+    faint = 24.0  # grey levels: a picture in the line is often stronger than its letters, so the strongest says nothing of them
+    strong = contrast > max(faint, INK * float(np.median(by_column[by_column > faint]))) if (by_column > faint).any() else contrast > faint
     rows = np.flatnonzero(strong.any(axis=1))
     columns = np.flatnonzero(strong.any(axis=0))
     if columns.size < 2:
         return reading
-    wide = GAP * float(rows[-1] - rows[0] + 1)
+    height = float(rows[-1] - rows[0] + 1)
     steps = np.diff(columns)
-    gaps = [(int(columns[i]), int(columns[i + 1])) for i in np.flatnonzero(steps > wide)]
+    gaps = [(int(columns[i] + columns[i + 1]) / 2, int(steps[i])) for i in np.flatnonzero(steps > NARROW[0] * height)]
     out: list[Glyph] = []
     for left, right in itertools.pairwise(glyphs):
         out.append(left)
-        if " " not in (left.char, right.char) and any(left.x - 2 < (a + b) / 2 < right.x + 2 for a, b in gaps):
+        if " " in (left.char, right.char):
+            continue
+        widest = max((wide for middle, wide in gaps if left.x - 2 < middle < right.x + 2), default=0)
+        hinted = float(blanks[int(left.x / step) : int(right.x / step) + 1].max(initial=0.0)) > NARROW[1]
+        if widest > GAP * height or (widest - 1 > NARROW[0] * height and hinted):
             out.append(Glyph(" ", (left.x + right.x) / 2, 1.0))
     out.append(glyphs[-1])
     return Reading("".join(g.char for g in out), reading.confidence, tuple(out))

@@ -19,30 +19,36 @@ SMALLEST = (120, 96)  # width and height in pixels that a region must have to be
 
 def shift(before: np.ndarray, after: np.ndarray, region: Box) -> int:
     """Rows by which the content of ``region`` moved up (positive: the page was scrolled down); 0 where it did not just move."""
-    x, y, w, h = region
+    _, _, w, h = region
     if w < SMALLEST[0] or h < SMALLEST[1]:
         return 0
-    old = cv2.resize(before[y : y + h, x : x + w], (COLUMNS, h), interpolation=cv2.INTER_AREA).astype(np.float32)
-    new = cv2.resize(after[y : y + h, x : x + w], (COLUMNS, h), interpolation=cv2.INTER_AREA).astype(np.float32)
+    old, new = _rows(before, region), _rows(after, region)
     size = max(32, h // BANDS)
+    tops = [top for top in range(0, h - size + 1, size) if _textured(old[top : top + size])]
     votes: list[int] = []
-    textured = 0
-    for top in range(0, h - size + 1, size):
-        band = old[top : top + size]
-        if band.std() < 2 or float(np.abs(np.diff(band, axis=0)).mean()) < 0.3:
-            continue
-        textured += 1
-        found = cv2.matchTemplate(new, band, cv2.TM_CCOEFF_NORMED)[:, 0]
+    refused: set[int] = set()
+    for top in tops:
+        found = cv2.matchTemplate(new, old[top : top + size], cv2.TM_CCOEFF_NORMED)[:, 0]
         best = int(found.argmax())
-        if found[best] >= ALIKE:
-            votes.append(top - best)
-    if not votes:
-        return 0
-    dy = max(sorted(set(votes)), key=lambda v: sum(abs(v - u) <= 1 for u in votes))
-    agree = sum(abs(dy - v) <= 1 for v in votes)
-    if dy == 0 or agree < max(1, textured // 3) or not _confirmed(before, after, region, dy):
-        return 0
-    return dy
+        if found[best] < ALIKE:
+            continue
+        votes.append(top - best)
+        dy = max(sorted(set(votes)), key=lambda v: sum(abs(v - u) <= 1 for u in votes))
+        if dy and dy not in refused and sum(abs(dy - v) <= 1 for v in votes) >= max(1, len(tops) // 3):
+            if _confirmed(before, after, region, dy):
+                return dy
+            refused.add(dy)
+    return 0
+
+
+def _rows(image: np.ndarray, region: Box) -> np.ndarray:
+    """Means of each row's columns, float32 ``(h, COLUMNS)``; a width that can be divided makes that fast."""
+    x, y, w, h = region
+    return np.asarray(cv2.resize(image[y : y + h, x : x + w - w % COLUMNS], (COLUMNS, h), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _textured(band: np.ndarray) -> bool:
+    return bool(band.std() >= 2 and float(np.abs(np.diff(band, axis=0)).mean()) >= 0.3)
 
 
 def _confirmed(before: np.ndarray, after: np.ndarray, region: Box, dy: int) -> bool:

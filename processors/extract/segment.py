@@ -7,11 +7,10 @@ can be kept (:func:`packed`, :func:`unpacked`).
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -29,29 +28,13 @@ from processors.extract.modal import Dimming
 from processors.extract.page import Element, Text
 from processors.extract.reading import Reader, open_reader
 from processors.extract.settings import ExtractSettings
+from processors.extract.timings import Timings, now
 from processors.extract.watch import Settled, Watch, Watcher
 
 Progress = Callable[[float, str], None]
 P = ParamSpec("P")
 T = TypeVar("T")
 AHEAD = 3  # settled screens that may wait to be read and described while decoding goes on
-
-
-@dataclass
-class Timings:
-    """Where the time went, in seconds of wall clock, and how much was done. Never part of the features."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, step: str, since: float) -> None:
-        self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - since
-
-    def include(self, other: Timings) -> None:
-        for k, v in other.seconds.items():
-            self.seconds[k] = self.seconds.get(k, 0.0) + v
-        for k, n in other.counts.items():
-            self.counts[k] = self.counts.get(k, 0) + n
 
 
 @dataclass(frozen=True)
@@ -100,13 +83,14 @@ def read_part(
 
     :param tell: called with the time reached (in seconds of the video) and what is being done
     """
+    cv2.setNumThreads(1)  # several things are done at once here: threads within each would only be in each other's way
     timings = Timings()
     decoder = Decoder(video, settings.limits, part)
     watcher = Watcher(template, settings.settle_s)
     entries: list[Entry] = []
     seen_moments, number = 0, 0
     with ThreadPoolExecutor(threads) as pool, _Line(threads) as reading, _Line(threads) as describing:
-        reader = open_reader(settings.device, settings.models, pool, settings.min_confidence)
+        reader = open_reader(settings.device, settings.models, pool, settings.min_confidence, timings)
         describer = _Describer(reader, folder, timings)
         under_way: deque[Future[Entry]] = deque()
 
@@ -115,7 +99,7 @@ def read_part(
                 entries.append(under_way.popleft().result())
                 tell(entries[-1].settled_end, f"screen at {entries[-1].settled_end:.1f} s")
 
-        since = time.perf_counter()
+        since = now()
         for settled in watcher.run(decoder):
             timings.add("decode_and_watch", since)
             dy = sum(m.dy for m in watcher.seen.moments[seen_moments:])
@@ -124,7 +108,7 @@ def read_part(
             under_way.append(describing.submit(describer.describe, settled, lines, f"{part.number:03d}-{number:04d}.png"))
             number += 1
             take(AHEAD)
-            since = time.perf_counter()
+            since = now()
         timings.add("decode_and_watch", since)
         take(0)
     timings.counts = {"frames": decoder.count, "screens": len(entries), **asdict(reader.stats)}
@@ -160,27 +144,23 @@ class _Describer:
         self.dimming = Dimming()
 
     def read(self, settled: Settled, dy: int) -> list[Line]:
-        since = time.perf_counter()
-        lines = self.reader.read(settled, dy)
-        self.timings.add("read_text", since)
-        return lines
+        return self.reader.read(settled, dy)
 
     def describe(self, settled: Settled, reading: Future[list[Line]], name: str) -> Entry:
         lines = reading.result()
-        since = time.perf_counter()
-        looked = [Text(line, self.reader.look(settled.image, line)) for line in lines]
-        texts = [t for t in looked if not style.is_icon(t.text, t.look.ink, t.line.reading.confidence)]
-        found = elements.look_for(settled.image, texts, regions.regions(settled.image))
-        things, possible = found.elements, found.possible
-        dialog = self.dimming.dialog(settled.image)
-        if dialog is not None:  # what lies behind cannot be used
-            things = [Element("modal", dialog, "", 0.6), *(e for e in things if covered(e.box, dialog) > 0.5)]
-            possible = [e for e in possible if covered(e.box, dialog) > 0.5]
-        self.timings.add("elements", since)
+        with self.timings.step("looks"):
+            looked = [Text(line, self.reader.look(settled.image, line)) for line in lines]
+            texts = [t for t in looked if not style.is_icon(t.text, t.look.ink, t.line.reading.confidence)]
+        with self.timings.step("elements"):
+            found = elements.look_for(settled.image, texts, regions.regions(settled.image))
+            things, possible = found.elements, found.possible
+            dialog = self.dimming.dialog(settled.image)
+            if dialog is not None:  # what lies behind cannot be used
+                things = [Element("modal", dialog, "", 0.6), *(e for e in things if covered(e.box, dialog) > 0.5)]
+                possible = [e for e in possible if covered(e.box, dialog) > 0.5]
         background = hex_colour(style.ground(settled.image[::4, ::4])) or "#ffffff"
-        since = time.perf_counter()
-        (self.folder / name).write_bytes(cv2.imencode(".png", settled.image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
-        self.timings.add("keyframes", since)
+        with self.timings.step("keyframes"):
+            (self.folder / name).write_bytes(cv2.imencode(".png", settled.image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
         return Entry(
             settled.t_start,
             settled.t_end,

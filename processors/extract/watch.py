@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from processors.extract.change import NOTHING, Change, Gate, clear, components
+from processors.extract.change import NOTHING, Change, Gate, blocks, clear, components
 from processors.extract.cursor import Sight, Template, Tracker
 from processors.extract.decode import Frame
 from processors.extract.geometry import Box, grown, overlap, union
@@ -116,7 +116,7 @@ class Watcher:
         old = self._sight
         changed: np.ndarray | None = None
         if self._tracker is not None:
-            changed = gate.blocks(difference)
+            changed = blocks(difference)
             boxes = components(changed)
             self._sight = self._tracker.see(frame.luma, list(boxes))
             if self._sight != old:
@@ -124,8 +124,7 @@ class Watcher:
             for sight in {self._sight, old} - {None}:
                 assert sight is not None
                 if any(overlap(b, grown(sight.box, 3, gate.width, gate.height)) for b in boxes):
-                    clear(difference, sight.box)
-                    changed = None
+                    clear(difference, sight.box, changed)
         change = gate.content(difference, step, changed)
         if change == NOTHING:
             return None

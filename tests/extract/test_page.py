@@ -11,7 +11,6 @@ from processors.extract.geometry import Box, iou
 from processors.extract.identity import _label
 from processors.extract.line import Line
 from processors.extract.page import Page
-from processors.extract.reading import _rectangles, merged
 from processors.extract.recognise import Glyph, Reading, spaced
 from processors.extract.rules import by_rules
 
@@ -91,20 +90,31 @@ def test_blanks_are_put_where_letters_stand_far_apart() -> None:
     for x in (10, 20, 90, 100):
         cv2.rectangle(image, (x, 10), (x + 6, 28), (0, 0, 0), -1)
     glyphs = tuple(Glyph(c, float(x), 0.9) for c, x in zip("abcd", (13, 23, 93, 103), strict=True))
-    assert spaced(Reading("abcd", 0.9, glyphs), image).text == "ab cd"
+    assert spaced(Reading("abcd", 0.9, glyphs), image, np.zeros(9), 8.0).text == "ab cd"
 
 
-def test_dirty_rectangles_cover_whole_words() -> None:
-    image = np.full((200, 400), 255, np.uint8)
-    cv2.putText(image, "documentation", (50, 100), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 0, 1)
-    dirty = np.zeros((13, 25), bool)
-    dirty[5, 5] = True
-    (rectangle,) = _rectangles(dirty, image)
-    assert rectangle[0] <= 50 and rectangle[0] + rectangle[2] >= 170
+def bars(*lefts: int, grey: int = 0) -> np.ndarray:
+    """A line of letters that are bars, 7 pixels wide and 20 high."""
+    image = blank()[:40, :200]
+    for x in lefts:
+        cv2.rectangle(image, (x, 10), (x + 6, 29), (grey, grey, grey), -1)
+    return image
 
 
-def test_overlapping_rectangles_are_joined() -> None:
-    assert merged([(0, 0, 10, 10), (5, 5, 10, 10), (40, 40, 5, 5), (12, 12, 30, 30)]) == [(0, 0, 45, 45)]
+def test_a_narrow_gap_is_a_blank_where_the_network_nearly_said_so() -> None:
+    image, glyphs = bars(10, 19, 34, 43), tuple(Glyph(c, float(x), 0.9) for c, x in zip("abcd", (13, 22, 37, 46), strict=True))
+    hint = np.zeros(9)
+    assert spaced(Reading("abcd", 0.9, glyphs), image, hint, 8.0).text == "abcd"
+    hint[3] = 0.2
+    assert spaced(Reading("abcd", 0.9, glyphs), image, hint, 8.0).text == "ab cd"
+
+
+def test_faint_letters_beside_a_strong_picture_stay_together() -> None:
+    """An icon in the line is stronger than the letters: they are ink all the same, and no gap."""
+    image = bars(10, 19, 28, 37, 46, 55, 64, grey=190)
+    cv2.rectangle(image, (78, 10), (88, 29), (0, 0, 200), -1)
+    glyphs = tuple(Glyph(c, float(13 + 9 * n), 0.9) for n, c in enumerate("abcdefg"))
+    assert spaced(Reading("abcdefg", 0.9, glyphs), image, np.zeros(12), 8.0).text == "abcdefg"
 
 
 def test_labels_count_like_columns_of_a_sheet() -> None:
