@@ -66,7 +66,7 @@ UNITS = lexicon("""minute minutes min mins hour hours hr hrs second seconds sec 
     f"{kind} {unit}" for kind in ("square", "cubic") for unit in ("meters", "metres", "feet", "kilometers", "kilometres", "miles", "inches")
 }
 
-_PREPOSITION = re.compile(r"\s(?:of|per|for|in|by|at|on|from|to|with|until|since|about)\s")
+_PREPOSITION = re.compile(r"\s(?:of|per|for|in|by|at|on|from|to|with|until|since|about|against)\s")
 _EMAIL = re.compile(r"\be-?mails?\b")
 _PHONE = re.compile(r"\b(?:tele)?phone\b|\b(?:mobile|cell|fax|whatsapp)\b|\bcontact (?:number|no)\b|\btel\b")
 _URL = re.compile(r"\b(?:url|website|web ?site|web ?page|home ?page|hyperlink|web address|link)\b")
@@ -74,11 +74,23 @@ _DATETIME = re.compile(r"\bdate ?(?:and|&|/) ?time\b|\bdate-?time\b|\btimestamp\
 _DATE = re.compile(
     r"\bdates?\b|\bbirthday\b|\bdob\b|\bdeadline\b|\bborn\b|\bexpiry\b|\bexpiration\b|^expires$|^due$|^check-?(?:in|out)$|\banniversary\b"
     r"|\w(?:ed|t|n|ught|ld|nd|de|id) on$|\bdue by$|^(?:last|next) \w+(?:ed|en|ing|ection|ice|it)$|^(?:valid|open|available) (?:until|from|since)$|\bdue on$"
+    r"|\buntil$|^(?!(?:front|back|rear|low|high|dead|book|kick|head|quick|week) )\w+ (?:start|end)$|^(?:arrival|departure)$|^best before$|^(?:back|out|away) on$"
+    r"|^(?:use|sell|return|pay|needed|wanted|required) by$"
+)
+# "opened at" is a moment, "bought at" a place: only of what begins, ends and is noted down do people mean the time.
+_MOMENT = re.compile(
+    r"^(?:start(?:s|ed)|beg(?:ins|an)|end(?:s|ed)|finishe[sd]|opened|closed|created|updated|reported|logged|recorded|resolved|submitted|received|"
+    r"sent|arrived|departed|(?:checked|clocked|signed) (?:in|out)) at$"
+)
+_YEAR = re.compile(
+    r"^year (?:\w+ed|built|made|found|bought|born|sold|won|begun|of \w+(?: \w+)?)$|^(?:formed|founded|established|built|released|published) in$"
 )
 _DURATION = re.compile(
     r"\b(?:cooking|prep|preparation|baking|lead|travel|running|playing|response|processing|turnaround|delivery|screen) time\b"
 )
-_TIME = re.compile(r"\btime$|^(?:opens|closes) at$")
+_TIME = re.compile(
+    r"\btime$|^(?:opens|closes) at$|^time (?:in|out|seen|heard|spotted|observed|noticed|reported|started|finished|arrived|left)$"
+)
 _MONEY = re.compile(
     r"^(?:price|cost|costs|amount|total|subtotal|salary|wage|wages|fee|fees|budget|revenue|balance|deposit|fare|rent|income|tax|tip|"
     r"spend|spending|profit|donation|expense|debt|turnover|compensation|bounty|msrp)$"
@@ -97,11 +109,14 @@ _NO_NUMBER = re.compile(
     r"\b(?:age rating|age group|(?:opening|business|office|working|visiting) hours|(?:school|academic|fiscal|financial) year)$"
 )
 _VALUE = re.compile(
-    r"^(?:estimated|replacement|market|face|insured|purchase|total|book|resale|contract|order|deal|asset|current|appraised) value$"
+    r"^(?:estimated|replacement|market|face|insured|purchase|total|book|resale|contract|order|deal|asset|current|appraised|insurance|declared|residual|scrap) value$"
+    r"|^(?:price|amount|sum|total|cost) paid$"
 )
 _SPENT = re.compile(
-    r"(\w+) (?:spent|worked|left|sold|available|required|needed|used|taken|played|read|logged|driven|ridden|walked|run|hiked|cycled|billed|slept|caught|collected|harvested|produced|remaining|in stock|on hand|ordered|late|early|lost|saved|waited|counted)"
+    r"(\w+) (?:spent|worked|left|sold|available|required|needed|used|taken|played|read|logged|driven|ridden|walked|run|hiked|cycled|billed|slept|caught|collected|harvested|produced|remaining|in stock|on hand|ordered|late|early|lost|saved|waited|counted|flown|sailed|trained|studied|practised|practiced)"
 )
+_COUNTED = re.compile(r"^(?:days|weeks|months|years) (?:between|since|before|after) \w|^\w+s counted$|^(?:adults|children|kids|infants)$")
+_LEVEL = re.compile(r"^(?:stock|inventory|reorder|water|fuel|oil|noise|sound|battery|charge) level$")
 # A score may be "2-1" and a rate "high"; these are numbers.
 _SCORE = re.compile(r"^(?:home|away|test|exam|quiz|credit|total|average|max|maximum|min|minimum|passing) score$")
 _PERCENTAGE = re.compile(
@@ -109,7 +124,7 @@ _PERCENTAGE = re.compile(
 )
 # "breakfast included", "contract signed": a noun and whether something is so.
 _STATE = re.compile(
-    r"^(?!(?:amount|date|quantity|number|who|person|people)\b)(?:\w+ )?[a-z]*[^s\W] (?:included|signed|received|confirmed|completed|required|sent|approved|returned|checked|verified|cancelled|canceled|allowed|delivered|attached|accepted|activated|enabled)$"
+    r"^(?!(?:amount|date|quantity|number|who|person|people|deposit paid)\b)(?:\w+ )?[a-z]*[^s\W] (?:included|signed|received|confirmed|completed|required|sent|approved|returned|checked|verified|cancelled|canceled|allowed|delivered|attached|accepted|activated|enabled|paid)$"
 )
 _RATE = re.compile(r"^(?:hourly|daily|nightly|weekly|monthly|day|room) rate$")
 _LONG = re.compile(
@@ -119,14 +134,14 @@ _LONG = re.compile(
 _BOOLEAN_WORDS = lexicon("""active inactive done available public private paid unpaid recurring remote optional mandatory visible hidden online offline
     positive negative present absent vegan vegetarian urgent billable indoor outdoor waterproof gluten-free halal kosher perishable overdue archived healthy renewable reusable valid expired passed taxable fragile refundable open-source""")
 _BOOLEAN_START = re.compile(
-    r"^(?:is|are|has|have|was|were|can|should|does|did|needs|allows|accepts) \w|^(?:in stock|in use|for sale|on sale|on offer|sold out)$"
+    r"^(?:is|are|has|have|was|were|can|should|does|did|needs|allows|accepts|likes|loves|tolerates|requires|includes|smokes|drives) \w|(?:safe|ready|able|willing|fit|free|eligible) to \w|(?:full|part)[- ]time$|^(?:in stock|in use|for sale|on sale|on offer|sold out)$"
 )
 # Participles that say whether something has happened. Those that as often stand for a date or a year (published, founded) are no type.
 _HAPPENED = lexicon(
     """delivered shipped returned completed finished confirmed approved rejected resolved fixed cancelled canceled archived verified enabled
     disabled accepted attended invited insured vaccinated neutered sterilised sterilized certified fulfilled refunded processed reviewed sold
     sent answered submitted solved used damaged broken furnished heated featured starred pinned blocked locked subscribed graded discontinued
-    dispatched packed owned claimed watched tested reimbursed repaired cleaned invoiced settled notified contacted"""
+    dispatched packed owned claimed watched tested reimbursed repaired cleaned invoiced settled notified contacted carried collected"""
 )
 # Lengthy nouns that name a thing although their first word says an amount.
 _TEXT_HEADS = lexicon("""name title type kind category code method model brand level status state id reference colour color size range unit label group
@@ -140,16 +155,18 @@ def infer(label: str) -> FieldType:
     head = head_of(words)
     if _BOOLEAN_START.search(words):
         return "boolean"
+    if re.search(r"\w or \w", words):
+        return "text"  # "phone or email" must take both
     if _EMAIL.search(words) and not re.search(r"\b(?:subject|text|body|template|type|verified)$", words):
         return "email"
-    if _DATETIME.search(words):
+    if _DATETIME.search(words) or _MOMENT.match(words):
         return "datetime"
+    if _YEAR.match(words) or _COUNTED.match(words):
+        return "integer"
     if re.match(r"(?:\w+ )?(?:number|no|count|amount|quantity) of \w", words):
         return "number" if "amount of" in words else "integer"
     if _PHONE.search(words) and (head in ("phone", "telephone", "mobile", "cell", "fax", "number", "no", "numbers", "whatsapp", "tel")):
         return "phone"
-    if re.search(r"\w or \w", words):
-        return "text"
     if _URL.search(words) and _URL.search(head):
         return "url"
     if _DATE.search(words) and (head not in _TEXT_HEADS or words.startswith("date")):
@@ -164,7 +181,7 @@ def _by_head(words: str, head: str) -> FieldType:
         return "text"
     if _VALUE.match(words) or _RATE.match(words) or re.search(r"\b(?:salary|price|cost|budget) (?:expectation|estimate|limit)$", words):
         return "money"
-    if _SCORE.match(words) or _PERCENTAGE.match(words):
+    if _SCORE.match(words) or _PERCENTAGE.match(words) or _LEVEL.match(words):
         return "number"
     spent = _SPENT.fullmatch(words)
     for candidate in (head, spent[1] if spent else ""):

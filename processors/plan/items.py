@@ -56,10 +56,18 @@ def read_item(reader: Reader, at: int) -> tuple[FieldDraft | None, int]:
     at = _hints(reader, at, draft)
     if not draft.label:
         return None, max(at, start + 1)
+    _either(draft)
     if not draft.options and reader.mark(at, ",") and reader.low(at + 1) in ("such", "either", "which", "like"):
         after = _relative(reader, at + 1, draft)
         at = after if draft.options else at
     return draft, max(at, start + 1)
+
+
+def _either(draft: FieldDraft) -> None:
+    """ "fell or found": a field with no name but its two values. "phone or email" is one of two fields, and stays a text."""
+    pair = draft.label.lower().split(" or ")
+    if len(pair) == 2 and not draft.options and not draft.type and all(w.isalpha() and not is_known(w) for w in pair):
+        draft.options = (pair[0], pair[1])
 
 
 def _opening(reader: Reader, at: int, draft: FieldDraft) -> int:

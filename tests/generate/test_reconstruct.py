@@ -353,3 +353,38 @@ def test_a_line_written_in_two_colours_is_two_texts() -> None:
     features = document(screen(0, [line("Title", 40, 30, size=24), {"text": "powered Flask", "box": [39, 98, 130, 20]}]))
     found = source(reconstruct(features, {"0.png": cv2.imencode(".png", frame)[1].tobytes()}))
     assert ">powered<" in found and ">Flask<" in found
+
+
+def test_a_side_bar_stands_beside_the_content_also_where_nothing_scrolls() -> None:
+    bar = [line(t, 20, 40 + 60 * k) for k, t in enumerate(("Home", "Orders", "People", "Reports", "Settings"))]
+    content = [line(f"What happened in week {k}", 300, 25 + 44 * k) for k in range(8)]
+    files = reconstruct(document(screen(0, [*bar, *content])), {})
+    page = re.search(r"\.page-1 \{([^}]*)\}", files["src/styles.css"].decode())
+    assert page is not None and "display: flex" in page[1] and "flex-direction: column" not in page[1]
+
+
+def test_a_wheel_that_moves_only_a_side_bar_leads_to_a_page_of_its_own_and_back() -> None:
+    entries = [line(f"Entry {'abcdefghijklmnop'[k] * 4}", 20, 20 + 40 * k) for k in range(14)]
+    content = [line(f"Paragraph {'qrstuvwx'[k] * 4} of the page", 260, 30 + 45 * k) for k in range(7)]
+
+    def scrolled(by: int) -> list[dict[str, Any]]:
+        moved = [line(e["text"], 20, e["box"][1] - by) for e in entries]
+        return [*(e for e in moved if 0 <= e["box"][1] <= HEIGHT - 16), *content]
+
+    turns = [{"t": 0.95, "kind": "scroll", "x": 30, "y": 200, "dy": 160}, {"t": 1.95, "kind": "scroll", "x": 30, "y": 200, "dy": -160}]
+    files = reconstruct(document(screen(0, scrolled(0)), screen(1, scrolled(160)), screen(2, scrolled(0)), actions=turns), {})
+    assert [(r["on"], r["control"]) for r in rules(files)] == [("wheel", "down"), ("wheel", "up")]
+    assert rules(files)[0]["to"] == rules(files)[1]["from"] and rules(files)[0]["from"] == rules(files)[1]["to"]
+    assert "mouse.wheel" in files["tests/recording.spec.ts"].decode()
+
+
+def test_a_field_without_a_rim_is_one_on_every_screen_that_shows_it() -> None:
+    frame = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    frame[200:232, 40:340] = (249, 250, 251)
+    png = cv2.imencode(".png", frame)[1].tobytes()
+    box = element("e0", "link", "", 40, 200, 300, 32)
+    typed = {"t": 1.8, "kind": "type", "x": 100, "y": 216, "text": "tea", "before": "s1", "target": "e0"}
+    screens = [screen(0, HOME), screen(1, HOME, [box]), screen(2, HOME, [box])]
+    features = document(*screens, actions=[{"t": 0.95, "kind": "click", "x": 600, "y": 390}, typed])
+    pages = [v.decode() for k, v in reconstruct(features, {f"{k}.png": png for k in range(3)}).items() if k.startswith("src/pages/")]
+    assert pages and all("<Field " in page for page in pages)

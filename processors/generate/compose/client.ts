@@ -1,4 +1,4 @@
-import { createClient, type SupabaseClient } from "@supabase/supabase-js";
+import type { SupabaseClient } from "@supabase/supabase-js";
 
 function setting(name: string): string {
   return document.querySelector<HTMLMetaElement>(`meta[name="${name}"]`)?.content.trim() ?? "";
@@ -8,7 +8,7 @@ const url = setting("supabase-url");
 const key = setting("supabase-anon-key");
 
 /** Null where index.html names no Supabase project: the application then keeps its rows in memory. */
-export const client = url !== "" && key !== "" ? createClient(url, key) : null;
+export const client = url !== "" && key !== "" ? (await import("@supabase/supabase-js")).createClient(url, key) : null;
 
 let session: Promise<void> | null = null;
 

@@ -48,6 +48,7 @@ def dress(sheet: Sheet) -> Scene:
     elements = [e for e in elements if not (e.kind in {"image", "icon"} and _is_bar(e, sheet))]
     modal = next((e for e in elements if e.kind == "modal"), None)
     elements = [e for e in elements if e.kind != "modal"]
+    elements = [e for e in elements if not (e.kind == "image" and _holds_a_picture(e, elements, sheet))]
     charts = {e.id: _with_labels(e, sheet) for e in elements if e.kind == "image"}
     elements = [replace(e, box=charts[e.id]) if e.id in charts else e for e in elements]
     pictures = [e for e in elements if e.kind == "image"]
@@ -64,7 +65,7 @@ def dress(sheet: Sheet) -> Scene:
             values.setdefault(field.id, _text(t, sheet))
         elif not any(e.box.contains(t.box.cx, t.box.cy) for e in closed):
             free_lines.append(t)
-    texts = [_text(t, sheet) for t in cut_lines(free_lines, picture)]
+    texts = [_text(t, sheet) for t in cut_lines([_beside(t, closed) for t in free_lines], picture)]
     tables = [e.box for e in elements if e.kind == "table"]
     dressed, free = [], found
     for e in elements:
@@ -107,10 +108,29 @@ def _ground(sheet: Sheet) -> str:
     return sheet.background or hexadecimal(prevailing(picture[::2, ::2]))
 
 
+def _beside(t: Text, closed: Sequence[Element]) -> Text:
+    """The line without the box to tick or the icon before it, which a reader takes in at times."""
+    ends = [e.box.right for e in closed if e.box.x < t.box.x + 4 and e.box.right < t.box.cx and abs(e.box.cy - t.box.cy) <= 0.5 * t.box.h]
+    left = max(ends, default=0.0)
+    return replace(t, box=Box(left, t.box.y, t.box.right - left, t.box.h)) if left > t.box.x + 2 else t
+
+
 def _is_bar(image: Element, sheet: Sheet) -> bool:
     """Whether a picture is only a strip with text on it: a row of a list, a bar."""
     inside = [t for t in sheet.texts if image.box.contains(t.box.cx, t.box.cy) and image.box.overlap(t.box) > 0.7 * t.box.area]
     return image.box.h <= 90 and sum(len(t.text) for t in inside) >= 3
+
+
+def _holds_a_picture(image: Element, elements: Sequence[Element], sheet: Sheet) -> bool:
+    """Whether a picture is a card with a picture in it and words beside that: then it is no picture itself."""
+    inner = [
+        e.box for e in elements if e.kind == "image" and image.box.holds(e.box) and 0.1 * image.box.area < e.box.area < 0.8 * image.box.area
+    ]
+    return any(
+        image.box.holds(t.box, 4) and len(t.text.split()) >= 3 and not box.contains(t.box.cx, t.box.cy)
+        for box in inner
+        for t in sheet.texts
+    )
 
 
 def _with_labels(image: Element, sheet: Sheet) -> Box:

@@ -39,14 +39,14 @@ class Context:
     table: Callable[[Node, Decls, Context], El]
     """Emits a table."""
     clicked_texts: dict[Box, str] = field(default_factory=dict)
+    above: bool = False
+    """Whether what is emitted lies above something else: then what only groups must not be in the way of it."""
 
 
 def emit_page(root: Node, ctx: Context) -> El:
     """The page's main element."""
     decls = {
-        "display": "flex",
-        "flex-direction": "column",
-        "align-items": "flex-start",
+        **flex(root),
         "width": px(root.box.w),
         "min-height": px(root.box.h),
         "background": ctx.sheet.color(ctx.scene.ground),
@@ -89,7 +89,9 @@ def children_of(node: Node, area: Box, ctx: Context, inline: bool) -> list[El | 
         if _is_written(child) and node.direction != "pile" and any(child.box.overlap(other.box) > 2 for other in later):
             # A label on the rim of a field: above it, hiding the rim. A flex item obeys z-index without being positioned.
             place |= {"z-index": "1", "background": ctx.sheet.color(ctx.band(child.box) or ctx.scene.ground)}
+        covers, ctx.above = ctx.above, ctx.above or (node.direction == "pile" and k > 0)
         out.append(emit(child, place, ctx, inline))
+        ctx.above = covers
     return out
 
 
@@ -101,7 +103,7 @@ def _is_written(node: Node) -> bool:
 def emit(node: Node, place: Decls, ctx: Context, inline: bool) -> El:
     thing = node.payload
     if thing is None:
-        decls = {**flex(node), **place}
+        decls = {**flex(node), **place, **({"pointer-events": "none"} if ctx.above else {})}
         return El("span" if inline else "div", {"className": ctx.sheet.add(_role(node), decls)}, children_of(node, node.box, ctx, inline))
     if isinstance(thing, Text):
         return _line(thing, place, ctx)

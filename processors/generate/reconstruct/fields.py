@@ -49,7 +49,12 @@ def find_fields(features: Features, keyframes: Mapping[str, bytes]) -> Features:
                 continue
             made = Element(f"typed-{round(box.x)}-{round(box.y)}", "input", "", box)
         for i, screen in enumerate(screens):
-            if _field_at(screen, made.box.cx, made.box.cy) is None and (i in (a.before, a.after) or _same_rim(picture, frame(i), made.box)):
+            if _field_at(screen, made.box.cx, made.box.cy) is None and (
+                i in (a.before, a.after)
+                or _stands(screen, made.box)
+                or _same_rim(picture, frame(i), made.box)
+                or _same_step(picture, frame(i), made.box)
+            ):
                 screens[i] = _with_field(screen, made, frame(i))
     return replace(features, screens=tuple(screens))
 
@@ -62,6 +67,11 @@ def _taken_for(screen: Screen, x: float, y: float) -> Box | None:
     """The element that the field was taken for."""
     boxes = [e.box for e in screen.elements if e.box.contains(x, y, 2) and e.box.w >= 40 and 16 <= e.box.h <= 200]
     return min(boxes, key=lambda b: b.area, default=None)
+
+
+def _stands(screen: Screen, box: Box) -> bool:
+    """Whether something else was seen in the field's very place: a field with no rim is taken for a link or a picture."""
+    return any(e.box.overlap(box) > 0.75 * max(e.box.area, box.area) for e in screen.elements)
 
 
 def _with_field(screen: Screen, made: Element, picture: Image | None) -> Screen:
@@ -131,3 +141,25 @@ def _same_rim(a: Image | None, b: Image | None, box: Box) -> bool:
         rim = [down[:7].any(axis=0), down[-7:].any(axis=0), along[:, :7].any(axis=1), along[:, -7:].any(axis=1)]
         shares.append(np.array([float(r.mean()) for r in rim]))
     return bool((shares[1] > 0.55).all() and (shares[0] > 0.5).all())
+
+
+def _same_step(a: Image | None, b: Image | None, box: Box) -> bool:
+    """Whether a box stands out from what is around it in the same colours on two pictures, as a field without a rim does."""
+    if a is None or b is None:
+        return False
+    ours, theirs = _steps(a, box), _steps(b, box)
+    return bool(((np.abs(ours) >= 3).any(axis=1)).sum() >= 3 and np.abs(ours - theirs).max() <= 6)
+
+
+def _steps(picture: Image, box: Box) -> npt.NDArray[np.float64]:
+    """The difference of what is inside and outside of a box, by side (left, right, upper, lower) and channel."""
+    sides = []
+    for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        middles = []
+        for off in (-6, 6):  # a little inside, a little outside
+            x = box.x - off - 1.5 if dx < 0 else box.right + off - 1.5
+            y = box.y - off - 1.5 if dy < 0 else box.bottom + off - 1.5
+            strip = Box(x, box.y + 0.2 * box.h, 3, 0.6 * box.h) if dx else Box(box.x + 0.1 * box.w, y, 0.8 * box.w, 3)
+            middles.append(np.median(part(picture, strip).reshape(-1, 3).astype(np.float64), axis=0))
+        sides.append(middles[0] - middles[1])
+    return np.array(sides)

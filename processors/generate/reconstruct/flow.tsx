@@ -111,6 +111,17 @@ export function FlowProvider({ children }: { children: ReactNode }): ReactNode {
     return () => window.clearTimeout(timer);
   }, [page, go]);
 
+  useEffect(() => {
+    // Where the wheel moved only a part of the window, what it led to is a page of its own.
+    const turned = (event: WheelEvent): void => {
+      if (follow("wheel", event.deltaY > 0 ? "down" : "up")) {
+        event.preventDefault();
+      }
+    };
+    window.addEventListener("wheel", turned, { passive: false });
+    return () => window.removeEventListener("wheel", turned);
+  }, [follow]);
+
   const flow = useMemo<Flow>(
     () => ({
       page,

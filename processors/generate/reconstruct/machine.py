@@ -20,13 +20,15 @@ CONTROLS = {"button", "link", "input", "checkbox", "radio", "select"}
 _FIELDS = {"input", "select"}
 _PAUSE = 600  # ms until a passing page goes on
 _MOMENT = 0.8  # s: a page that shows for less, and nothing was done on it, was passing
+_TWICE = 0.8  # s and
+_SPOT = 24.0  # px within which a click after a click is thought to be the same one, seen twice
 _REACH = 130.0  # px: how far right of a line a click may still mean it
 _DOT = 28.0  # px: side of a control of which only the place is known
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`on` is click, enter, type, time or any; `scroll` None leaves the window where it is."""
+    """`on` is click, enter, type, wheel, time or any; the `control` of the wheel is where to: "down" or "up". `scroll` None leaves the window where it is."""
 
     source: int
     on: str
@@ -156,15 +158,18 @@ class _Builder:
         rules: list[Rule] = []
         script: list[tuple[str, str, str, int]] = []
         last: str | None = None
+        clicked: Action | None = None
         steps = {s.before: s for s in self.story.steps}
         for i in range(len(self.features.screens)):
             actions = [a for a in self.features.actions if a.before == i]
             page = self.story.place[i][0]
             cause: tuple[str, str, str] | None = None
-            entered = False
+            entered = twice = False
             for a in actions:
                 if a.kind == "click":  # a double click or a choice from a list is told beside its clicks
                     spot = self.place_of(a)
+                    twice = clicked is not None and _seen_twice(clicked, a, self.features.screens[i])
+                    clicked = a
                     if spot is not None:
                         last = self.control_at(page, *spot)
                         cause = ("click", last, "")
@@ -176,12 +181,16 @@ class _Builder:
                         self.values[name] = a.text
                         cause = ("type", name, a.text)
                         script.append(("type", name, a.text, page))
+                elif a.kind == "scroll" and cause is None:
+                    cause = ("wheel", "down" if a.dy > 0 else "up", "")
                 elif a.kind == "navigate" or (a.kind == "key" and a.text.lower() in {"enter", "return"}):
                     entered = True
             step = steps.get(i)
             if step is None:
                 continue
-            rules += self._rules(step, cause, entered, script)
+            made = self._rules(step, cause, entered, script)
+            # A page that came up for a moment under the pointer may have done so by itself: then nobody will click there again.
+            rules += [*made, *(replace(r, on="time", control="", delay=_PAUSE) for r in made if twice and r.on == "click")]
         self._everywhere()
         return Machine(_without_repeats(rules), self.keys, self.clicked, script)
 
@@ -216,6 +225,9 @@ class _Builder:
         if kind == "click":
             script[-1] = (*script[-1][:3], step.target)
             return [replace(made, on="click", control=key)]
+        if kind == "wheel":
+            script.append(("wheel", key, "", step.target))
+            return [replace(made, on="wheel", control=key)]
         script.append(("enter", key, "", step.target))
         enter = replace(made, on="enter", control=key)
         target = self.scenes[step.target]
@@ -247,6 +259,14 @@ class _Builder:
                 out.append((key, seen))
                 self.values[key] = seen
         return tuple(out)
+
+
+def _seen_twice(first: Action, second: Action, between: Screen) -> bool:
+    """Whether a second click in a moment on the same spot, with a page between that hardly showed, may be the first one again."""
+    if None in (first.x, first.y, second.x, second.y) or second.t - first.t >= _TWICE or between.t_end - between.t_start >= _TWICE / 2:
+        return False
+    assert first.x is not None and first.y is not None and second.x is not None and second.y is not None
+    return max(abs(first.x - second.x), abs(first.y - second.y)) <= _SPOT
 
 
 def _button_sized(box: Box) -> bool:

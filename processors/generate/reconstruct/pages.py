@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 from .model import Action, Box, Element, Features, Screen, Text
+from .region import only_a_part_moved
 
 FIELDS = {"input", "select"}
+_MANY = 36  # votes that tell a displacement where no wheel, or not the wheel alone, was turned
 _NEAR = 4.0  # px within which two boxes are at the same place
 
 
@@ -180,12 +182,19 @@ def _scrolled(
     wheel = [a for a in actions if a.kind == "scroll"]
     others = [a for a in actions if a.kind in ("click", "type", "double_click", "select", "key")]
     offset = group[-1][1]
+    if wheel and others and all(a.kind in ("type", "key") for a in others):
+        # Typing does not move a page. Where lines moved as the wheel turned, that is what led from one screen to the other.
+        turned = sum(a.dy for a in wheel)
+        d, votes = _peak(displacements(before, after), lambda d: d * turned > 2)
+        return _at_top(offset + d) if votes >= _MANY and not only_a_part_moved(before.texts, after.texts, d) else None
     if wheel and not others:
         turned = sum(a.dy for a in wheel)
         for j, at in reversed(group):  # a place that was seen before is known exactly
             if (at - offset) * turned > 0 and changed_lines(screens[j], after) <= 0.1 * len(after.texts) and len(after.texts) > 2:
                 return at
         d, votes = _peak(displacements(before, after), lambda d: d * turned > 2)
+        if votes >= 4 and only_a_part_moved(before.texts, after.texts, d):
+            return None
         if votes >= 4:
             return _at_top(offset + d)
         still, count = _peak(displacements(before, after), lambda d: abs(d) <= 2)
@@ -203,7 +212,7 @@ def _scrolled(
         moves = displacements(before, after)
         d, count = _peak(moves, lambda d: abs(d) > 8)
         _, still = _peak(moves, lambda d: abs(d) <= 2)
-        if count >= 36 and count > 2 * still:
+        if count >= _MANY and count > 2 * still:
             return max(0.0, offset + d)
     return None
 

@@ -23,7 +23,9 @@ def spec(features: Features, flow: Machine, paths: Sequence[str]) -> str:
     ]
     for kind, key, text, target in flow.script:
         control = f"page.locator({literal(f'[data-control={chr(34)}{key}{chr(34)}], [name={chr(34)}{key}{chr(34)}]')}).first()"
-        if kind == "click":
+        if kind == "wheel":
+            lines.append(f"  await page.mouse.wheel(0, {200 if key == 'down' else -200});")
+        elif kind == "click":
             lines.append(f"  await {control}.click();")
         elif kind == "type":
             lines.append(f"  await {control}.fill({literal(text)});")

@@ -317,7 +317,7 @@ def _recording(names: Sequence[str], paths: Sequence[str], titles: Sequence[str]
             "export interface Rule {",
             "  readonly from: PageId;",
             "  /** any: whichever control is operated; time: after `delay` ms. */",
-            '  readonly on: "click" | "enter" | "type" | "any" | "time";',
+            '  readonly on: "click" | "enter" | "type" | "wheel" | "any" | "time";',
             "  readonly control: string;",
             "  readonly to: PageId;",
             "  /** Where the window scrolls to, in pixels; without it, it stays. */",
