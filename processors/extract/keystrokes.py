@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from processors.extract.geometry import Box, area, overlap, union
+from processors.extract.geometry import Box, area, holds, overlap, union
 from processors.extract.line import Line
-from processors.extract.scene import ANSWER, DWELL, Action, Scene, around, bursts, rest_at, screen_after, screen_before
+from processors.extract.scene import ANSWER, DWELL, Action, Rest, Scene, around, bursts, rest_at, screen_after, screen_before
 from processors.extract.watch import Moment
 
 TYPING_GAP = 0.9  # seconds without a new letter that end typing
 HAIRLINE = 2  # pixels of height up to which a change is a codec refining an edge, not a letter
+CARET_READ = set("|Iil!1")  # what a text cursor is taken for that stands behind the last letter
 SAME_TEXT = 0.75  # likeness from which a text counts as the one read before, a little otherwise
 
 
@@ -45,7 +47,7 @@ def alone(scene: Scene) -> list[Action]:
             continue
         if (not caret and boxes[0][2] > 160) or _is_ring(boxes[0], group[0], carets):
             continue
-        if len(group) == 1 and not _at_caret(boxes[0], start, carets):
+        if len(group) == 1 and (not _at_caret(boxes[0], start, carets) or _left(boxes[0], rest)):
             continue
         text = _typed_text(scene, _letters_only(boxes), start, end)
         if not any(c.isalnum() or c == "•" for c in text):
@@ -71,6 +73,11 @@ def _is_ring(box: Box, m: Moment, carets: Sequence[tuple[float, Box | None]]) ->
         return False
     before = any(c is not None and overlap(around(c, 8), box) and m.t - 3.0 <= t < m.t for t, c in carets)
     return not before
+
+
+def _left(box: Box, rest: Rest | None) -> bool:
+    """Whether a wide change is a field that lost the focus, since the cursor clicked elsewhere."""
+    return box[2] > 96 and rest is not None and not holds(box, rest.x, rest.y, 40)
 
 
 def _at_caret(box: Box, t: float, carets: Sequence[tuple[float, Box | None]]) -> bool:
@@ -114,8 +121,9 @@ def _typed_text(scene: Scene, region: Box, start: float, end: float) -> str:
     after = screen_after(scene, end)
     if after is None:
         return ""
-    new = _text_at(after.lines, region)
-    old = _text_at(before.lines, region) if before is not None else ""
+    carets = [m.change.caret for m in scene.moments if m.change.caret and start - 2.0 <= m.t <= max(end + 2.0, after.t_end)]
+    new = _text_at(after.lines, region, carets)
+    old = _text_at(before.lines, region, carets) if before is not None else ""
     if dots(new):
         return "•" * len(new.replace(" ", ""))
     if new == old or (old and region[2] > 96 and SequenceMatcher(None, new, old).ratio() >= SAME_TEXT):
@@ -144,7 +152,8 @@ def amid_answers(scene: Scene, clicks: Sequence[Action], typed: Sequence[Action]
         stood = _line_at(here[0].lines, caret, caret[0])
         left = stood.box[0] if stood is not None else caret[0]
         lines = [_line_at(s.lines, caret, left) for s in here]
-        said = [(s, line.reading.text.strip() if line is not None else "") for s, line in zip(here, lines, strict=True)]
+        carets = [m.change.caret for m in scene.moments if m.change.caret and click.t <= m.t <= rest.end]
+        said = [(s, _said(line, carets, left - 6) if line is not None else "") for s, line in zip(here, lines, strict=True)]
         old = said[0][1]
         changed = next(
             (n for n, (_, text) in enumerate(said) if text != old and SequenceMatcher(None, text, old).ratio() < SAME_TEXT), None
@@ -152,11 +161,33 @@ def amid_answers(scene: Scene, clicks: Sequence[Action], typed: Sequence[Action]
         if changed is None:
             continue
         new = said[-1][1]
-        text = new[len(old) :].strip() if old and new.startswith(old) else new
+        text = new[len(old) :].strip() if old and new.startswith(old) else _without(_same_words(old, new), new)
         if any(c.isalnum() for c in text):
             began, ended = said[changed - 1][0].t_end, said[-1][0].t_start
             out.append(Action(round(began, 3), "type", ended, rest.x, rest.y, text=text, region=around(caret, 4), confidence=0.6))
     return out
+
+
+def _said(line: Line, carets: Sequence[Box], x0: float, x1: float = math.inf) -> str:
+    """What a line says between two places, without the text cursor that stands behind its last letter and was read as one."""
+    x, y, _, h = line.box
+    glyphs = [g for g in line.reading.glyphs if x0 <= x + g.x <= x1]
+    if (
+        len(glyphs) > 1
+        and glyphs[-1].char in CARET_READ
+        and any(abs(c[0] - x - glyphs[-1].x) <= 5 and y - 4 <= c[1] <= y + h for c in carets)
+    ):
+        glyphs.pop()
+    return "".join(g.char for g in glyphs).strip()
+
+
+def _same_words(old: str, new: str) -> int:
+    """How many words two texts begin with alike: a label that was read as one with its field."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(old.split(), new.split(), strict=False)))
+
+
+def _without(words: int, text: str) -> str:
+    return " ".join(text.split()[words:])
 
 
 def _in_field(caret: Box, click: Action) -> bool:
@@ -176,7 +207,7 @@ def dots(text: str) -> bool:
     return len(bare) >= 2 and all(c in "•●∙·.*○◦°⚫⬤" for c in bare)
 
 
-def _text_at(lines: Sequence[Line], region: Box) -> str:
+def _text_at(lines: Sequence[Line], region: Box, carets: Sequence[Box]) -> str:
     """The characters of all lines that stand in a region, give or take a few pixels."""
     x0, x1 = region[0] - 5, region[0] + region[2] + 9  # the last letter may have come while the next screen settled
     found: list[tuple[int, int, str]] = []
@@ -184,5 +215,5 @@ def _text_at(lines: Sequence[Line], region: Box) -> str:
         x, y, w, h = line.box
         if not (region[1] - 5 <= y + h / 2 <= region[1] + region[3] + 5 and x < x1 and x0 < x + w):
             continue
-        found.append((round((y + h / 2) / 12), x, "".join(g.char for g in line.reading.glyphs if x0 <= x + g.x <= x1).strip()))
+        found.append((round((y + h / 2) / 12), x, _said(line, carets, x0, x1)))
     return " ".join(text for _, _, text in sorted(found)).strip()
