@@ -91,15 +91,20 @@ def bands(ink: np.ndarray) -> list[Band]:
 
 def _without_frames(ink: np.ndarray) -> np.ndarray:
     """The ink without long straight strokes, and without what little is left of frames then."""
-    flat = ink.astype(np.uint8)
-    rules = cv2.morphologyEx(flat, cv2.MORPH_OPEN, np.ones((1, RULE), np.uint8)) | cv2.morphologyEx(
-        flat, cv2.MORPH_OPEN, np.ones((RULE, 1), np.uint8)
-    )
-    rest = cv2.morphologyEx(flat & ~rules, cv2.MORPH_CLOSE, np.ones((3, 13), np.uint8))
+    out = np.zeros_like(ink)
+    inked = _trimmed(ink, (0, 0, ink.shape[1], ink.shape[0]))
+    if inked is None:
+        return out
+    x, y, w, h = inked
+    flat = ink[y : y + h, x : x + w].astype(np.uint8)
+    across = cv2.morphologyEx(flat, cv2.MORPH_OPEN, np.ones((1, RULE), np.uint8))
+    down = cv2.morphologyEx(flat, cv2.MORPH_OPEN, np.ones((RULE, 1), np.uint8))
+    rest = cv2.morphologyEx(flat & ~(across | down), cv2.MORPH_CLOSE, np.ones((3, 13), np.uint8))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=8)
     stands = stats[:, 2:4].max(axis=1) > SPECK
     stands[0] = False
-    return np.asarray(stands[labels])
+    out[y : y + h, x : x + w] = stands[labels]
+    return out
 
 
 def _trimmed(ink: np.ndarray, box: Box) -> Box | None:

@@ -34,6 +34,7 @@ from processors.extract.watch import Settled, Watch, Watcher
 Progress = Callable[[float, str], None]
 P = ParamSpec("P")
 T = TypeVar("T")
+PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)  # on screens a third of the time, and no larger
 AHEAD = 3  # settled screens that may wait to be read and described while decoding goes on
 
 
@@ -160,7 +161,7 @@ class _Describer:
                 possible = [e for e in possible if covered(e.box, dialog) > 0.5]
         background = hex_colour(style.ground(settled.image[::4, ::4])) or "#ffffff"
         with self.timings.step("keyframes"):
-            (self.folder / name).write_bytes(cv2.imencode(".png", settled.image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+            (self.folder / name).write_bytes(cv2.imencode(".png", settled.image, PNG)[1].tobytes())
         return Entry(
             settled.t_start,
             settled.t_end,
