@@ -388,3 +388,31 @@ def test_a_field_without_a_rim_is_one_on_every_screen_that_shows_it() -> None:
     features = document(*screens, actions=[{"t": 0.95, "kind": "click", "x": 600, "y": 390}, typed])
     pages = [v.decode() for k, v in reconstruct(features, {f"{k}.png": png for k in range(3)}).items() if k.startswith("src/pages/")]
     assert pages and all("<Field " in page for page in pages)
+
+
+def test_a_table_that_is_sorted_by_its_headers_is_data_and_one_table_after_scrolling() -> None:
+    names = ("Acadia", "Arches", "Badlands", "Biscayne", "Denali", "Glacier", "Katmai", "Olympic", "Redwood", "Saguaro", "Sequoia", "Zion")
+    head = [element("h0", "link", "Park", 40, 20, 60, 16), element("h1", "link", "Founded", 240, 20, 80, 16)]
+
+    def shown(top: int) -> dict[str, Any]:
+        texts, things = [], [*head] if not top else []
+        for k, name in enumerate(names):
+            y = 60 + 40 * k - top
+            if 0 <= y <= HEIGHT - 16:
+                texts += [line(name, 40, y, 70), line(f"{1900 + k}", 240, y, 32)]
+                things.append(element(f"c{k}", "checkbox", "", 420, y, 14, 14))
+        texts += [line(e["text"], e["box"][0], 20, e["box"][2]) for e in head] if not top else []
+        first, last = min(t["box"][1] for t in texts), max(t["box"][1] for t in texts)
+        table = element("t", "table", "", 30, first - 10, 560, last - first + 36)
+        return {"texts": texts, "elements": [table, *things]}
+
+    one, two = shown(0), shown(160)
+    turn = {"t": 0.95, "kind": "scroll", "x": 100, "y": 200, "dy": 160}
+    screens = [screen(k, s["texts"], s["elements"]) for k, s in enumerate((one, two))]
+    files = reconstruct(document(*screens, actions=[turn]), {})
+    data = files["src/data/tables.ts"].decode()
+    assert all(f'park: "{name}"' in data for name in names) and data.count("founded: 19") == len(names)
+    assert source(files).count("<table") == 1
+    # Each row has a box to tick of its own.
+    assert re.search(r"name=\{`[\w-]+-\$\{index\}`\}", source(files))
+    assert "founded bigint" in files["supabase/migrations/0002_tables.sql"].decode()

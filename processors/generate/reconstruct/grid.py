@@ -10,9 +10,10 @@ from itertools import pairwise
 from statistics import mean
 
 from .layout import Node, bounds, split
-from .model import Box, Text
+from .model import Box, Element, Text
 from .pixels import distance
 
+MOSTLY = 0.7  # share of a column's cells that say what the column is
 _WIDE = 0.4  # a single thing wider than this share of the table spans columns
 
 
@@ -87,7 +88,12 @@ def _even(edges: list[float]) -> list[float]:
 def _has_header(cells: Sequence[Sequence[Sequence[Node]]], spans: Sequence[bool]) -> bool:
     """The first row is a header if it is bold, in another colour, or without figures where the rows below have them."""
     rows = [[n.payload for c in row for n in c if isinstance(n.payload, Text)] for row in cells]
-    if len(cells) < 2 or spans[0] or len(rows[0]) < 2:
+    if len(cells) < 2 or spans[0]:
+        return False
+    # Columns are often sorted by a click on their names: controls over cells that are plain text.
+    if sum(bool(head) and all(label_in(n) for n in head) and _plain(body) for head, *body in zip(*cells, strict=True)) >= 2:
+        return True
+    if len(rows[0]) < 2:
         return False
     head, body = rows[0], [t for row in rows[1:] for t in row]
     if not body:
@@ -96,6 +102,19 @@ def _has_header(cells: Sequence[Sequence[Sequence[Node]]], spans: Sequence[bool]
     usual = [Counter(t.color or "#000000" for t in side).most_common(1)[0][0] for side in (head, body)]
     figures = [mean(any(c.isdigit() for c in t.text) for t in side) for side in (head, body)]
     return bold or distance(*usual) > 40 or (figures[0] < 0.2 and figures[1] > 0.4)
+
+
+def label_in(node: Node) -> str:
+    """What a control in a cell says; nothing for text and for what is no control."""
+    if not isinstance(node.payload, Element) or node.payload.kind not in {"link", "button", "heading"}:
+        return ""
+    return " ".join(t.payload.text for t in node.children if isinstance(t.payload, Text)) or node.payload.text
+
+
+def _plain(body: Sequence[Sequence[Node]]) -> bool:
+    """Whether nearly all cells of a column are lines of text."""
+    filled = [c for c in body if c]
+    return len(filled) >= 2 and sum(len(c) == 1 and isinstance(c[0].payload, Text) for c in filled) >= MOSTLY * len(filled)
 
 
 def cell_box(grid: Grid, row: int, column: int) -> Box:

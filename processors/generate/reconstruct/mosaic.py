@@ -187,7 +187,9 @@ def _add_element(elements: list[Element], new: Element, part: _Part) -> None:
             continue
         same_row = abs(old.box.y - new.box.y) <= _NEAR and abs(old.box.bottom - new.box.bottom) <= _NEAR
         cut_above = new.box.y <= part.offset + 2 and old.box.y < new.box.y - 2 <= old.box.bottom
-        if same_row or cut_above:
+        # A table begins with its first whole row on either part: where the two overlap they are one.
+        one_table = new.kind == "table" and new.box.y < old.box.bottom and old.box.y < new.box.bottom
+        if same_row or cut_above or one_table:
             elements[k] = replace(old, box=old.box.union(new.box))
             return
     if part.top <= new.box.cy < part.bottom or new.box.h > 60:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
@@ -189,8 +190,11 @@ def _names(scenes: Sequence[Scene], flow: Machine, settings: ReconstructSettings
     taken: set[str] = {"/"}
     components: set[str] = set()
     titles, names, paths = [], [], []
+    # What stands on most pages names the application, and no page but the first.
+    seen = Counter(text for scene in scenes for text in {t.text for t in scene.texts})
+    everywhere = frozenset(text for text, times in seen.items() if len(scenes) > 2 and 2 * times > len(scenes))
     for k, scene in enumerate(scenes):
-        title = _title(scene) or f"Page {k + 1}"
+        title = _title(scene, everywhere if k else frozenset()) or f"Page {k + 1}"
         if k == 0 and settings.title:
             title = settings.title
         reached = next((r.control for r in flow.rules if r.target == k and r.on in {"click", "enter"}), "")
@@ -200,10 +204,13 @@ def _names(scenes: Sequence[Scene], flow: Machine, settings: ReconstructSettings
     return titles, names, paths
 
 
-def _title(scene: Scene) -> str:
+def _title(scene: Scene, everywhere: frozenset[str]) -> str:
     headings = [e for e in scene.elements if e.kind == "heading" and e.box.y < 600]
     inside = [t for t in scene.texts if any(h.box.contains(t.box.cx, t.box.cy) for h in headings)]
     candidates: list[Text] = [t for t in inside or scene.texts if sum(c.isalpha() for c in t.text) >= 3 and t.box.y < 600]
+    tables = [e.box for e in scene.elements if e.kind == "table"]
+    own = [t for t in candidates if t.text not in everywhere and not any(b.contains(t.box.cx, t.box.cy) for b in tables)]
+    candidates = own or candidates
     best = max(candidates, key=lambda t: (t.font_size or t.box.h, -t.box.y), default=None)
     return best.text[:60] if best else ""
 

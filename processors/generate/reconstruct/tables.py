@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 
 from .css import px
 from .emit import Context, Decls, children_of, flex, size, type_of
-from .grid import Grid, cell_box, find_grid
+from .grid import MOSTLY, Grid, cell_box, find_grid, label_in
 from .jsx import Code, El, literal, render
 from .layout import Node, cut
-from .model import Box, Text
+from .model import Box, Element, Text
 from .names import slug, unique
+from .parts import walk
 
-_SHADE = re.compile(r'className="[^"]*"|\bimage\w+|name="[^"]*"')
+_SHADE = re.compile(r'className="[^"]*"|\bimage\w+|(?:name|label)="[^"]*"')
 _SPREAD = 3.0  # px by which the edges of one column may differ
 
 
@@ -81,7 +82,8 @@ class Tables:
             return None
         heights = [grid.rows[r + 1] - grid.rows[r] for r in rows]
         height = sum(heights) / len(heights)
-        if max(abs(h - height) for h in heights) > 2.5:
+        # The first and the last row are often cut off.
+        if max(abs(h - height) for h in heights[1:-1] or heights) > 2.5 or max(abs(h - height) for h in heights) > 0.2 * height:
             return None
         looks = [_column_look(grid, c, rows, ctx) for c in range(len(grid.columns) - 1)]
         if any(look is None for look in looks):
@@ -105,9 +107,9 @@ class Tables:
 
     def _model(self, grid: Grid, columns: Sequence[int], rows: Sequence[int]) -> tuple[Model, int]:
         """The model of these columns, and the number of the moment that has this page's rows."""
-        labels = [" ".join(t.text for t in _texts(grid, 0, c)) for c in columns]
+        labels = [" ".join(filter(None, (label_in(n) or _said(n) for n in grid.cells[0][c]))) for c in columns]
         found = tuple(labels)
-        values = [tuple(" ".join(t.text for t in _texts(grid, r, c)) for c in columns) for r in rows]
+        values = [tuple(" ".join(filter(None, map(_said, grid.cells[r][c]))) for c in columns) for r in rows]
         if found not in self.models:
             taken = {"row_id", "owner_id", "position"}
             keys = [unique(slug(label, f"column-{k + 1}").replace("-", "_"), taken, "_") for k, label in enumerate(labels)]
@@ -141,8 +143,10 @@ def _identifier(text: str) -> str:
     return name if name[0].isalpha() else f"table{name}"
 
 
-def _texts(grid: Grid, row: int, column: int) -> list[Text]:
-    return [n.payload for n in grid.cells[row][column] if isinstance(n.payload, Text)]
+def _said(node: Node) -> str:
+    """What a cell's line says; a lone figure that was taken for a field is one, too."""
+    thing = node.payload
+    return thing.text if isinstance(thing, Text) or (isinstance(thing, Element) and thing.kind == "input") else ""
 
 
 def _column_look(grid: Grid, column: int, rows: Sequence[int], ctx: Context) -> Decls | El | None:
@@ -151,7 +155,8 @@ def _column_look(grid: Grid, column: int, rows: Sequence[int], ctx: Context) -> 
     filled = [(r, c[0].payload) for r, c in cells if len(c) == 1 and isinstance(c[0].payload, Text)]
     if all(not c for _, c in cells):
         return El("td")
-    if len(filled) == sum(bool(c) for _, c in cells):
+    used = [c for _, c in cells if c]
+    if len(filled) >= MOSTLY * len(used) and all(len(c) == 1 and _said(c[0]) for c in used):
         lines = [(cell_box(grid, r, column), t) for r, t in filled if isinstance(t, Text)]
         looks = Counter(tuple(sorted(type_of(t, ctx).items())) for _, t in lines)
         aligned = _alignment(lines)
@@ -160,11 +165,29 @@ def _column_look(grid: Grid, column: int, rows: Sequence[int], ctx: Context) -> 
         common = {k: v for k, v in dict(looks.most_common(1)[0][0]).items() if k != "letter-spacing"}
         return common | aligned
     emitted = [_cell("td", c, cell_box(grid, r, column), 1, ctx) for r, c in cells]
-    # What differs only in a shade, a pixel or the crop of an icon is the same thing.
-    if len({_SHADE.sub("", render(e)) for e in emitted}) > 1:
+    # What differs only in a shade, a pixel or the crop of an icon is the same thing; so are the actions of a row, where a few were misread.
+    written = [render(e) for e in emitted]
+    kinds = [_SHADE.sub("", w) for w in written]
+    usual, often = Counter(kinds).most_common(1)[0]
+    if often < len(emitted) and (
+        often < MOSTLY * len(emitted) or not all(c for _, c in cells) or any("data-control" in w for w in written)
+    ):
         return None
-    common_cell = Counter(render(e) for e in emitted).most_common(1)[0][0]
-    return next(e for e in emitted if render(e) == common_cell)
+    chosen = Counter(w for w, kind in zip(written, kinds, strict=True) if kind == usual).most_common(1)[0][0]
+    return _for_every_row(next(e for e, w in zip(emitted, written, strict=True) if w == chosen), ctx)
+
+
+def _for_every_row(cell: El, ctx: Context) -> El | None:
+    """The cell with controls that have a name of their own in each row; None where one of them leads somewhere."""
+    for part in walk(cell):
+        name = part.attrs.get("name")
+        if part.tag in {"Check", "Field", "Choice"} and isinstance(name, str):
+            if name in ctx.stepped:
+                return None
+            label = part.attrs["label"]
+            part.attrs["name"] = Code(f"`{slug(name, 'control')}-${{index}}`")
+            part.attrs["label"] = Code("`Row ${index + 1}`") if part.tag == "Check" else label
+    return cell
 
 
 def _alignment(lines: Sequence[tuple[Box, Text]]) -> Decls | None:
