@@ -75,12 +75,12 @@ _DATE = re.compile(
     r"\bdates?\b|\bbirthday\b|\bdob\b|\bdeadline\b|\bborn\b|\bexpiry\b|\bexpiration\b|^expires$|^due$|^check-?(?:in|out)$|\banniversary\b"
     r"|\w(?:ed|t|n|ught|ld|nd|de|id) on$|\bdue by$|^(?:last|next) \w+(?:ed|en|ing|ection|ice|it)$|^(?:valid|open|available) (?:until|from|since)$|\bdue on$"
     r"|\buntil$|^(?!(?:front|back|rear|low|high|dead|book|kick|head|quick|week) )\w+ (?:start|end)$|^(?:arrival|departure)$|^best before$|^(?:back|out|away) on$"
-    r"|^(?:use|sell|return|pay|needed|wanted|required) by$"
+    r"|^(?:use|sell|drink|eat|consume|return|pay|needed|wanted|required) by$|^(?:departs|returns|arrives|leaves|starts|ends|begins|opens|closes|falls) on$"
 )
 # "opened at" is a moment, "bought at" a place: only of what begins, ends and is noted down do people mean the time.
 _MOMENT = re.compile(
     r"^(?:start(?:s|ed)|beg(?:ins|an)|end(?:s|ed)|finishe[sd]|opened|closed|created|updated|reported|logged|recorded|resolved|submitted|received|"
-    r"sent|arrived|departed|(?:checked|clocked|signed) (?:in|out)) at$"
+    r"sent|arrive[sd]|depart(?:s|ed)|leaves|(?:checked|clocked|signed) (?:in|out)) at$"
 )
 _YEAR = re.compile(
     r"^year (?:\w+ed|built|made|found|bought|born|sold|won|begun|of \w+(?: \w+)?)$|^(?:formed|founded|established|built|released|published) in$"
@@ -93,7 +93,7 @@ _TIME = re.compile(
 )
 _MONEY = re.compile(
     r"^(?:price|cost|costs|amount|total|subtotal|salary|wage|wages|fee|fees|budget|revenue|balance|deposit|fare|rent|income|tax|tip|"
-    r"spend|spending|profit|donation|expense|debt|turnover|compensation|bounty|msrp)$"
+    r"spend|spending|profit|donation|expense|debt|bill|turnover|compensation|bounty|msrp)$"
 )
 _INTEGER = re.compile(
     r"^(?:stock|quantity|qty|count|capacity|year|age|population|headcount|seats|beds|bedrooms|bathrooms|pages|copies|bottles|points|calories|"
@@ -116,7 +116,9 @@ _SPENT = re.compile(
     r"(\w+) (?:spent|worked|left|sold|available|required|needed|used|taken|played|read|logged|driven|ridden|walked|run|hiked|cycled|billed|slept|caught|collected|harvested|produced|remaining|in stock|on hand|ordered|late|early|lost|saved|waited|counted|flown|sailed|trained|studied|practised|practiced)"
 )
 _COUNTED = re.compile(r"^(?:days|weeks|months|years) (?:between|since|before|after) \w|^\w+s counted$|^(?:adults|children|kids|infants)$")
-_LEVEL = re.compile(r"^(?:stock|inventory|reorder|water|fuel|oil|noise|sound|battery|charge) level$")
+_LEVEL = re.compile(
+    r"^(?:stock|inventory|reorder|water|fuel|oil|noise|sound|battery|charge) level$|^(?:odometer|meter|gas|water|electricity) reading$"
+)
 # A score may be "2-1" and a rate "high"; these are numbers.
 _SCORE = re.compile(r"^(?:home|away|test|exam|quiz|credit|total|average|max|maximum|min|minimum|passing) score$")
 _PERCENTAGE = re.compile(
@@ -124,7 +126,7 @@ _PERCENTAGE = re.compile(
 )
 # "breakfast included", "contract signed": a noun and whether something is so.
 _STATE = re.compile(
-    r"^(?!(?:amount|date|quantity|number|who|person|people|deposit paid)\b)(?:\w+ )?[a-z]*[^s\W] (?:included|signed|received|confirmed|completed|required|sent|approved|returned|checked|verified|cancelled|canceled|allowed|delivered|attached|accepted|activated|enabled|paid)$"
+    r"^(?!(?:amount|date|quantity|number|who|person|people|deposit paid)\b)(?:\w+ )?[a-z]*[^s\W] (?:included|signed|received|confirmed|completed|required|sent|approved|returned|checked|verified|cancelled|canceled|allowed|delivered|attached|accepted|activated|enabled|paid|given|granted|obtained|booked|needed|arranged|provided|fitted|filled)$"
 )
 _RATE = re.compile(r"^(?:hourly|daily|nightly|weekly|monthly|day|room) rate$")
 _LONG = re.compile(
@@ -134,7 +136,7 @@ _LONG = re.compile(
 _BOOLEAN_WORDS = lexicon("""active inactive done available public private paid unpaid recurring remote optional mandatory visible hidden online offline
     positive negative present absent vegan vegetarian urgent billable indoor outdoor waterproof gluten-free halal kosher perishable overdue archived healthy renewable reusable valid expired passed taxable fragile refundable open-source""")
 _BOOLEAN_START = re.compile(
-    r"^(?:is|are|has|have|was|were|can|should|does|did|needs|allows|accepts|likes|loves|tolerates|requires|includes|smokes|drives) \w|(?:safe|ready|able|willing|fit|free|eligible) to \w|(?:full|part)[- ]time$|^(?:in stock|in use|for sale|on sale|on offer|sold out)$"
+    r"^(?:is|are|has|have|was|were|can|should|does|did|needs|allows|accepts|likes|loves|tolerates|requires|includes|smokes|drives|would) \w|(?:signed|paid|accounted|catered) for$|(?:safe|ready|able|willing|fit|free|eligible) to \w|(?:full|part)[- ]time$|^(?:in stock|in use|for sale|on sale|on offer|sold out)$"
 )
 # Participles that say whether something has happened. Those that as often stand for a date or a year (published, founded) are no type.
 _HAPPENED = lexicon(

@@ -66,7 +66,12 @@ def read_item(reader: Reader, at: int) -> tuple[FieldDraft | None, int]:
 def _either(draft: FieldDraft) -> None:
     """ "fell or found": a field with no name but its two values. "phone or email" is one of two fields, and stays a text."""
     pair = draft.label.lower().split(" or ")
-    if len(pair) == 2 and not draft.options and not draft.type and all(w.isalpha() and not is_known(w) for w in pair):
+    if (
+        len(pair) == 2
+        and not draft.options
+        and not draft.type
+        and all(w.isalpha() and (not is_known(w) or infer(w) == "boolean") for w in pair)
+    ):
         draft.options = (pair[0], pair[1])
 
 

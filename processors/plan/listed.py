@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from processors.plan.drafts import EntityDraft, FieldDraft
 from processors.plan.fieldtypes import is_known
-from processors.plan.found import EVERY, Found
+from processors.plan.found import EVERY, Found, entity_name
 from processors.plan.items import read_item
 from processors.plan.lexicon import lexicon
 from processors.plan.phrases import Reader
@@ -153,6 +153,9 @@ class Lists(Found):
                 continue
             if reader.low(at) in _SHOWN and reader.low(at + 1) == "by":
                 return len(reader)  # "sorted by date": how the list is shown, no field
+            if not closed and reader.low(at) in ("is", "are") and (state := self.can_be(reader, at, entity)) is not None:
+                at = state  # "... and are accepted or rejected"
+                continue
             if self._date_and_time(reader, at):
                 entity.fields.append(FieldDraft("date and time", "datetime", definite=True))
                 at = reader.determiners(at) + 3
@@ -187,6 +190,8 @@ class Lists(Found):
         every = reader.low(start - 1) in EVERY and start > at
         if every and reader.low(end - 1).endswith(("'s", "s'")):
             return True
+        if every and reader.low(end) in ("can", "may") and self.known(entity_name(reader, start, end)) is not None:
+            return True  # "... and each idea can be planned or shipped"
         after = reader.has(end)
         if after is not None and reader.low(end) not in ("that", "which", "who"):
             return many or start > at

@@ -27,7 +27,8 @@ KEEP = lexicon("""manage manages managing keep keeps keeping track tracks tracki
     administer administers administering monitor monitors monitoring hold holds holding schedule schedules scheduling
     contain contains containing include includes including have has having need needs want wants cover covers covering
     create creates creating add adds adding edit edits editing enter enters entering delete deletes deleting remove removes removing
-    view views viewing browse browses browsing update updates updating capture captures capturing remember remembers remembering""")
+    view views viewing browse browses browsing update updates updating capture captures capturing remember remembers remembering
+    submit submits submitting upload uploads uploading propose proposes proposing suggest suggests suggesting publish publishes publishing""")
 # Those that alone are reason enough to keep a thing of which nothing else is said.
 CURATE = lexicon("""manage manages managing keep keeps keeping track tracks tracking store stores storing record records recording handle handles handling
     organise organises organising organize organizes organizing maintain maintains maintaining register registers registering log logs

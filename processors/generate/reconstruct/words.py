@@ -30,6 +30,8 @@ _TALL = frozenset("bdfhijklt0123456789!\"#$%&'()*/?@[\\]^`{|}§©®°ß") | froz
 _DEEP = frozenset("gjpqy,;()[]{}|/@Q$_\\§ç")
 _MISFIT = 0.45  # mean cost of a word from which on the words are not where they are thought to be
 _TINY = 12  # px of ink that are too few to tell a colour by
+_LEAST = 5  # px: height of the smallest letters that are read
+_MOST_STEPS = 200_000  # of the search for words: some times what a line as long as a page needs
 _RULE = 4  # px: what is higher than this and as wide as the line is a patch, no rule
 
 
@@ -124,7 +126,7 @@ def tightened(text: Text, picture: Image) -> Box:
     own = min(bands, key=lambda r: abs((r[0] + r[1] - pixels.shape[0]) / 2), default=None)
     if own is None or own[1] - own[0] < 0.3 * min(box.h, most):  # a dash, or nothing but the tops of letters
         return box
-    own = _without_foreign(count, own, round(_em_height(text.text) * most))
+    own = _without_foreign(count, own, max(_LEAST, round(_em_height(text.text) * most)))
     return Box(box.x, max(0, round(box.y)) + own[0], box.w, own[1] - own[0])
 
 
@@ -185,7 +187,7 @@ def _em_height(word: str) -> float:
 def _segment(said: Sequence[str], runs: Sequence[_Run]) -> list[int] | None:
     """The first run of every word; None where no division of the runs makes them."""
     n, count = len(said), len(runs)
-    if count < n:
+    if count < n or count * sum(len(word) + 2 for word in said) > _MOST_STEPS:
         return None
     best = [[float("inf")] * (count + 1) for _ in range(n + 1)]
     back = [[0] * (count + 1) for _ in range(n + 1)]
