@@ -2,8 +2,8 @@
 
     python -m bench.applications OUT PYTHON WORK [NAME ...]
 
-PYTHON is the interpreter of an environment that has datasette, django, django-jazzmin, django-unfold, flask-admin, flask-sqlalchemy, furo, mkdocs-material, sphinx,
-sphinx-rtd-theme and pydata-sphinx-theme; WORK is where content and sites are built. What is not installed is left out, and said so.
+PYTHON is the interpreter of an environment that has datasette, django, django-jazzmin, django-unfold, flask-admin, flask-sqlalchemy, nicegui, dash, notebook,
+furo, mkdocs-material, sphinx, sphinx-rtd-theme, sphinx-book-theme and pydata-sphinx-theme; WORK is where content and sites are built. What is not installed is left out, and said so.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from bench.pages import App, visit
 
 HERE = Path(__file__).parent / "kits" / "apps"
 ADMIN = ("/admin/", "/admin/auth/user/", "/admin/auth/user/2/change/", "/admin/auth/group/add/", "/admin/auth/user/add/")
+MADE_UP = tuple(f"/p{n}" for n in range(8))
 SERVED: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "datasette": (
         ["-m", "datasette", "serve", "{work}/things.db", "-p", "{port}"],
@@ -37,10 +38,17 @@ SERVED: dict[str, tuple[list[str], tuple[str, ...]]] = {
         [str(HERE / "flask_admin_app.py"), "{port}", "{work}/things.db"],
         ("/admin/harbour/", "/admin/vessel/", "/admin/vessel/new/?url=/admin/vessel/", "/admin/ticket/edit/?id=1"),
     ),
+    "nicegui": ([str(HERE / "widget_app.py"), "{port}", "nicegui"], MADE_UP),
+    "dash": ([str(HERE / "widget_app.py"), "{port}", "dash"], tuple(p + "/" for p in MADE_UP)),
+    "notebook": (
+        ["-m", "notebook", "--no-browser", "--allow-root", "--port={port}", "--IdentityProvider.token=", "--ServerApp.root_dir={work}"],
+        ("/tree", "/lab", "/edit/content.py"),
+    ),
 }
 SPHINX = {"docs_alabaster": "alabaster", "docs_furo": "furo", "docs_sphinx": "sphinx_rtd_theme", "docs_pydata": "pydata_sphinx_theme"}
+SPHINX |= {f"docs_{name}": name for name in ("classic", "nature", "haiku", "bizstyle", "agogo", "sphinx_book_theme")}
 MKDOCS = {"docs_material": "material", "docs_mkdocs": "mkdocs"}
-STARTS_WITHIN_S = 60.0
+STARTS_WITHIN_S = 120.0
 
 
 @contextmanager
@@ -89,6 +97,7 @@ def main() -> None:
     parser.add_argument("python")
     parser.add_argument("work", type=Path)
     parser.add_argument("names", nargs="*", help=f"of {', '.join([*SERVED, *SPHINX, *MKDOCS])}; all by default")
+    parser.add_argument("--styles", type=int, default=0, help="how often each page is seen again in made-up styles")
     args = parser.parse_intermixed_args()
     args.out.mkdir(parents=True, exist_ok=True)
     subprocess.run([args.python, str(HERE / "content.py"), str(args.work)], check=True)
@@ -97,10 +106,17 @@ def main() -> None:
             if name in SERVED:
                 command, starts = SERVED[name]
                 with served(args.python, command, args.work) as address:
-                    asyncio.run(visit(name, App(address=address, starts=starts, most=12), Path("/"), args.out))
+                    asyncio.run(visit(name, App(address=address, starts=starts, most=12, styles=args.styles), Path("/"), args.out))
             else:
                 site = built(args.python, name, args.work)
-                asyncio.run(visit(name, App(root=str(site.resolve()), starts=("/index.html", "/ticket.html"), most=6), Path("/"), args.out))
+                asyncio.run(
+                    visit(
+                        name,
+                        App(root=str(site.resolve()), starts=("/index.html", "/ticket.html"), most=6, styles=args.styles),
+                        Path("/"),
+                        args.out,
+                    )
+                )
         except (subprocess.CalledProcessError, RuntimeError) as error:
             print(f"left out {name}: {error}", file=sys.stderr)
 

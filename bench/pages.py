@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import functools
 import http.server
 import json
@@ -20,7 +21,7 @@ import random
 import shutil
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,8 @@ sys.path.insert(0, str(Path(__file__).parent / "scorers"))
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import async_playwright
 from record import SNAPSHOT, drop_unmarked
+
+from bench.restyle import sheet
 
 SIZES = [(1280, 720)] * 6 + [(1920, 1080)] * 2 + [(1440, 900)]
 LINKS = (
@@ -41,6 +44,14 @@ OPENERS = (
     " }); e.forEach((x, i) => x.setAttribute('data-opens', i)); return e.length; }"
 )
 
+# Texts as they are shown: a style may set them in capitals, and how much of a line is capitals speaks for a button.
+SHOWN = (
+    "() => { const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT); for (let n; (n = walk.nextNode());) {"
+    " const how = n.parentElement && n.data.trim() ? getComputedStyle(n.parentElement).textTransform : 'none';"
+    " const shown = how === 'uppercase' ? n.data.toUpperCase() : how === 'lowercase' ? n.data.toLowerCase()"
+    " : how === 'capitalize' ? n.data.replace(/(^|\\s)\\p{L}/gu, c => c.toUpperCase()) : n.data; if (shown !== n.data) n.data = shown; } }"
+)
+
 
 @dataclass(frozen=True)
 class App:
@@ -50,6 +61,7 @@ class App:
     starts: tuple[str, ...] = ("/index.html",)
     address: str = ""
     most: int = 14
+    styles: int = 0  # how often each page is seen again in made-up styles
 
 
 APPS: dict[str, App] = {
@@ -63,6 +75,27 @@ APPS: dict[str, App] = {
     "blackdash": App("black-dashboard", ("/examples/dashboard.html", "/examples/tables.html", "/examples/user.html")),
     "materialdash": App(
         "material-dashboard", ("/pages/dashboard.html", "/pages/tables.html", "/pages/profile.html", "/pages/sign-in.html")
+    ),
+    "adminlte2": App("admin-lte2", ("/index.html", "/pages/forms/general.html", "/pages/tables/simple.html")),
+    "adminlte3": App(
+        "admin-lte3", ("/index.html", "/pages/forms/general.html", "/pages/tables/simple.html", "/pages/examples/projects.html")
+    ),
+    "sbadmin": App("startbootstrap-sb-admin/dist"),
+    "paperdash": App("paper-dashboard", ("/dashboard.html", "/table.html", "/user.html"), most=8),
+    "softui": App("soft-ui-dashboard", ("/pages/dashboard.html", "/pages/tables.html", "/pages/profile.html"), most=8),
+    "softdesign": App(
+        "soft-ui-design-system", ("/presentation.html", "/sections/input-areas/forms.html", "/sections/elements/buttons.html")
+    ),
+    "argon": App("argon-design-system-free", most=6),
+    "nowui": App("now-ui-dashboard", ("/examples/dashboard.html", "/examples/tables.html", "/examples/user.html"), most=8),
+    "nowkit": App("now-ui-kit", most=5),
+    "paperkit": App("paper-kit-2", most=6),
+    "materialkit": App("material-kit", most=5),
+    "modernbusiness": App("startbootstrap-modern-business/dist", most=9),
+    "cleanblog": App("startbootstrap-clean-blog/dist", most=4),
+    "agency": App("startbootstrap-agency/dist", most=1),
+    "jsoneditor": App(
+        "jsoneditor/examples", ("/01_basic_usage.html", "/02_viewer.html", "/04_load_and_save.html", "/05_custom_fields_editable.html")
     ),
     "spectre": App("spectre.css/docs", ("/index.html", "/elements/forms.html", "/elements/tables.html"), most=16),
 }
@@ -83,7 +116,7 @@ async def visit(name: str, app: App, kits: Path, out: Path) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_address[1]}"
     choose = random.Random(name)
-    todo, seen, taken = [address + s for s in app.starts], set[str](), 0
+    todo, seen, taken, restyled = [address + s for s in app.starts], set[str](), 0, 0
     try:
         async with async_playwright() as p:
             browser = await p.chromium.launch(
@@ -91,6 +124,7 @@ async def visit(name: str, app: App, kits: Path, out: Path) -> None:
                 args=[
                     "--no-sandbox",
                     "--disable-gpu",
+                    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # what is not here is missing at once
                     "--no-first-run",
                     "--disable-background-networking",
                     "--force-device-scale-factor=1",
@@ -108,7 +142,7 @@ async def visit(name: str, app: App, kits: Path, out: Path) -> None:
                 page.set_default_timeout(6000)
                 try:
                     await page.goto(url, wait_until="load", timeout=15000)
-                    await asyncio.sleep(1.2)
+                    await quiet(page)
                     links = sorted(set(await page.evaluate(LINKS)) - seen)
                     choose.shuffle(links)
                     todo += [u for u in links if u.endswith((".html", "/")) or app.address]
@@ -127,6 +161,10 @@ async def visit(name: str, app: App, kits: Path, out: Path) -> None:
                         await asyncio.sleep(0.6)
                         if await take(page, out / f"{name}-{taken:03d}"):
                             taken += 1
+                    for _ in range(app.styles):
+                        await restyle(page, choose.randrange(10**6), choose.random() * max(0, tall))
+                        if await take(page, out / f"{name}-restyled-{restyled:03d}"):
+                            restyled += 1
                 except PlaywrightError as error:
                     print(name, url, str(error).splitlines()[0], file=sys.stderr)
                 finally:
@@ -135,11 +173,29 @@ async def visit(name: str, app: App, kits: Path, out: Path) -> None:
     finally:
         if server is not None:
             server.shutdown()
-    print(f"{name}: {taken} pictures of {len(seen)} pages", flush=True)
+    print(f"{name}: {taken + restyled} pictures of {len(seen)} pages", flush=True)
+
+
+async def quiet(page: Any) -> None:
+    """Wait until a page asks for nothing more; one that never stops asking is taken as it is."""
+    with contextlib.suppress(PlaywrightError):
+        await page.wait_for_load_state("networkidle", timeout=5000)
+    await asyncio.sleep(0.8)
+
+
+async def restyle(page: Any, seed: int, top: float) -> None:
+    """Show a page in another style, scrolled to ``top``."""
+    await page.evaluate(
+        "([css, top]) => { document.getElementById('restyled')?.remove(); const s = document.createElement('style'); s.id = 'restyled';"
+        " s.textContent = css + '*{transition:none!important;animation:none!important}'; document.head.append(s); scrollTo(0, top); }",
+        [sheet(seed), top],
+    )
+    await asyncio.sleep(0.3)
 
 
 async def take(page: Any, stem: Path) -> bool:
     """Write a picture and its truth, less what left no mark in it; whether there was anything on it."""
+    await page.evaluate(SHOWN)
     png = await page.screenshot()
     state = {"t": 0.0, **await page.evaluate(SNAPSHOT)}
     drop_unmarked(SimpleNamespace(frames=[(0.0, png)], start=0.0, screens=[state]))  # type: ignore[arg-type]
@@ -159,16 +215,18 @@ def main() -> None:
     parser.add_argument("--starts", default="/", help="its first pages, parted by commas")
     parser.add_argument("--made", action="store_true", help="KITS is what bench/kits/build.mjs made")
     parser.add_argument("--most", type=int, default=14)
+    parser.add_argument("--styles", type=int, default=0, help="how often each page is seen again in made-up styles")
     args = parser.parse_intermixed_args()
     args.out.mkdir(parents=True, exist_ok=True)
     if args.made:
         for folder in sorted(p for p in args.kits.iterdir() if not args.apps or p.name in args.apps):
             count = 3 if "-" in folder.name else 9
             starts = tuple(f"/index.html?seed={n + len(folder.name) * 100}&dark={int(n % 3 == 2)}" for n in range(count))
-            asyncio.run(visit(folder.name, App(str(folder.resolve()), starts, most=count), Path("/"), args.out))
+            asyncio.run(visit(folder.name, App(str(folder.resolve()), starts, most=count, styles=args.styles), Path("/"), args.out))
         return
     for name in args.apps or APPS:
         app = App(address=args.address, starts=tuple(args.starts.split(",")), most=args.most) if args.address else APPS[name]
+        app = replace(app, styles=args.styles)
         asyncio.run(visit(name, app, args.kits, args.out))
 
 
