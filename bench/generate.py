@@ -258,7 +258,7 @@ def gates(n: int) -> dict[str, Any]:
     from processors.validate.validator import Validator
 
     account, toolchain, policy = Account(), Toolchain(), ValidationPolicy()
-    axe = toolchain.axe.read_text()
+    axe = render.plain(toolchain.axe.read_text())
     rows: list[dict[str, float]] = []
 
     async def measured() -> None:
@@ -292,7 +292,7 @@ def gates(n: int) -> dict[str, Any]:
                     await opened.visit("/", policy.load_timeout_s)
                     await render.settle(opened)
                     await render.read(opened)
-                    await opened.thumbnail()
+                    await opened.page.thumbnail()
                     lap("render")
                     await render.accessibility(opened, axe, policy)
                     lap("render: axe")

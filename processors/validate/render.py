@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -35,6 +37,7 @@ async () => {
     nodes: v.nodes.slice(0, 5).map(n => n.target.join(' ').slice(0, 200)) }));
 }
 """
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _IMPACTS: Sequence[Impact] = ("minor", "moderate", "serious", "critical")
 # What a recording's colours decide is the recording's: a faithful copy of low contrast is no fault of the code.
 _NEVER_REJECTS = frozenset({"color-contrast"})
@@ -50,19 +53,27 @@ class Look:
 
 async def settle(opened: Opened, quiet_ms: int = 60, most_ms: int = 1500) -> None:
     """Wait until nothing in the document changed or scrolled for ``quiet_ms``, its fonts are there and a frame was painted; at most ``most_ms``."""
-    await opened.page.evaluate(_SETTLED, {"quiet": quiet_ms, "most": most_ms})
+    await opened.page.ask(_SETTLED, {"quiet": quiet_ms, "most": most_ms})
 
 
 async def read(opened: Opened) -> dict[str, Any]:
     """The snapshot of what shows now."""
-    return cast("dict[str, Any]", await opened.page.evaluate(SNAPSHOT))
+    return cast("dict[str, Any]", await opened.page.ask(SNAPSHOT))
+
+
+def plain(source: str) -> str:
+    """JavaScript whose strings and patterns hold characters beyond ASCII, with those escaped: the engine then holds it in half the memory."""
+    return _BEYOND_ASCII.sub(
+        lambda c: "".join(f"\\u{unit:04x}" for unit in struct.unpack("<2H" if ord(c[0]) > 0xFFFF else "<H", c[0].encode("utf-16-le"))),
+        source,
+    )
 
 
 async def accessibility(opened: Opened, axe: str, policy: ValidationPolicy) -> list[Finding]:
     """axe-core's violations of WCAG 2.1 A and AA on the screen that shows now. ``axe`` is its source."""
-    await opened.page.evaluate(axe)
+    await opened.page.evaluate(f"{axe}\n;null")
     found = []
-    for violation in sorted(await opened.page.evaluate(_AXE), key=lambda v: str(v["rule"])):
+    for violation in sorted(await opened.page.ask(_AXE), key=lambda v: str(v["rule"])):
         impact = violation["impact"] or "minor"
         grave = _IMPACTS.index(impact) >= _IMPACTS.index(policy.accessibility) and violation["rule"] not in _NEVER_REJECTS
         evidence = {"impact": impact, "count": violation["count"], "nodes": violation["nodes"]}

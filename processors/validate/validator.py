@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from playwright.async_api import Error as PlaywrightError
-
-from processors.toolchain.browser import BrowserGone, Browsers, Log, Opened
+from processors.toolchain.browser import BrowserGone, Browsers, Log, Opened, OutOfMemory, PageError
 from processors.toolchain.build import BuildResult, build
 from processors.toolchain.compilers import Compilers
 from processors.toolchain.findings import Finding, errors
@@ -83,7 +81,7 @@ class Validator:
         self._browsers = Browsers(toolchain)
         self._compilers = Compilers(toolchain)
         self._database = Database(toolchain)
-        self._axe = toolchain.axe.read_text()
+        self._axe = render.plain(toolchain.axe.read_text())
 
     async def __aenter__(self) -> Validator:
         return self
@@ -170,14 +168,17 @@ class Validator:
                         await self._gates_in_browser(opened, fresh, features, keyframes)
             except TimeoutError:
                 fresh.add("render", [Finding("render", "render.timeout", "the application keeps the browser busy longer than it may")], 0)
-            except BrowserGone:
+            except BrowserGone as error:
                 if attempt == 1:
                     continue
-                fresh.add("render", [Finding("render", "render.crash", "the browser ended twice while the application was open")], 0)
-            except PlaywrightError as error:
+                rule, said = "crash", "the browser ended twice while the application was open"
+                if isinstance(error, OutOfMemory):
+                    rule, said = "memory", "the application takes more memory than it may"
+                fresh.add("render", [Finding("render", f"render.{rule}", said)], 0)
+            except PageError as error:
                 if not log.crashed:
                     raise
-                fresh.add("render", [Finding("render", "render.crash", f"the page crashed: {error.message.splitlines()[0][:200]}")], 0)
+                fresh.add("render", [Finding("render", "render.crash", f"the page crashed: {str(error).splitlines()[0][:200]}")], 0)
             break
         course.findings += fresh.findings
         course.gates += fresh.gates
@@ -190,16 +191,16 @@ class Validator:
         with course.gate("render") as found:
             try:
                 await opened.visit("/", self._policy.load_timeout_s)
-            except PlaywrightError as error:
+            except PageError as error:
                 found += render.complaints(opened.log)
-                found.append(Finding("render", "render.load", f"the first screen does not load: {error.message.splitlines()[0][:200]}"))
+                found.append(Finding("render", "render.load", f"the first screen does not load: {str(error).splitlines()[0][:200]}"))
                 return
             await render.settle(opened)
             first = await render.read(opened)
             found += render.complaints(opened.log) + render.emptiness(first)
             found += await render.accessibility(opened, self._axe, self._policy)
         if features is None:
-            course.pairs.append(Pair("First screen", course.ok, [], None, await opened.thumbnail()))
+            course.pairs.append(Pair("First screen", course.ok, [], None, await opened.page.thumbnail()))
             await self._links(opened, course)
             return
         with course.gate("texts") as found:

@@ -45,10 +45,27 @@ def test_the_same_files_give_the_same_bytes() -> None:
     first, second = made(), build_sync(APP, Toolchain())  # warm compilers, and new ones
     assert first.ok and first.findings == []
     assert first.dist == second.dist
-    assert set(first.dist) == {"dist/index.html", "dist/assets/app.js", "dist/assets/app.css"}
+    assert set(first.dist) == {"dist/index.html", "dist/assets/app.js", "dist/assets/app.css", "dist/assets/react.js"}
     page = first.dist["dist/index.html"].decode()
     assert '<script type="module" src="/assets/app.js"></script>' in page and '<link rel="stylesheet" href="/assets/app.css">' in page
     assert "src/main.tsx" not in page
+
+
+def test_there_is_one_react_whatever_is_taken_of_it() -> None:
+    """The shared modules hold what applications import; who takes more of the packages gets a bundle of all of it."""
+    used = (
+        b"import ReactDOM from 'react-dom';\nimport * as React from 'react';\nexport const seen = [ReactDOM.createPortal, React.version];\n"
+    )
+    shared = made(**{"src/used.ts": used, "src/main.tsx": MAIN + b"export { seen } from './used';\n"})
+    assert shared.ok and "dist/assets/react.js" in shared.dist
+    more = b"import { renderToString } from 'react-dom/server';\nexport const seen = renderToString;\n"
+    whole = made(**{"src/used.ts": more, "src/main.tsx": MAIN + b"export { seen } from './used';\n"})
+    assert whole.ok and "dist/assets/react.js" not in whole.dist and b"react.js" not in whole.dist["dist/assets/app.js"]
+
+
+def test_a_public_file_does_not_take_the_place_of_a_built_one() -> None:
+    result = made(**{"public/assets/react.js": b"alert(1)"})
+    assert not result.ok and [f.rule for f in result.findings] == ["build.hidden"] and result.findings[0].file == "public/assets/react.js"
 
 
 def test_what_lies_in_dist_is_ignored() -> None:

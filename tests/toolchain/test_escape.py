@@ -7,6 +7,7 @@ also made without the sandbox and must succeed there (``control``): otherwise it
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import platform
@@ -23,6 +24,8 @@ from pathlib import Path
 
 import pytest
 
+from processors.toolchain.browser import Browsers, OutOfMemory
+from processors.toolchain.build import build_sync
 from processors.toolchain.node import Toolchain
 from processors.toolchain.sandbox import Completed, Mount, run
 from processors.toolchain.settings import Limits
@@ -303,6 +306,50 @@ def test_spinning_is_stopped(toolchain: Toolchain, tmp_path: Path) -> None:
 def test_cpu_time_is_counted(toolchain: Toolchain, tmp_path: Path) -> None:
     done = python("while True: pass", toolchain, tmp_path, LIMITS.model_copy(update={"cpu_s": 1}))
     assert done.exit in (128 + signal.SIGXCPU, 128 + signal.SIGKILL)
+
+
+def test_memory_is_counted_over_all_processes(toolchain: Toolchain, tmp_path: Path) -> None:
+    """Each of them keeps to its own limit; what they hold together ends all of them."""
+    source = "import os, time\nfor _ in range(6):\n    if os.fork() == 0:\n        held = bytearray(60 << 20)\n        time.sleep(60)\ntime.sleep(60)"
+    began = time.monotonic()
+    done = python(
+        source, toolchain, tmp_path, LIMITS.model_copy(update={"memory_bytes": 100 << 20, "sandbox_bytes": 200 << 20, "wall_s": 50})
+    )
+    assert done.exhausted and not done.timed_out and done.exit is None, time.monotonic() - began
+    assert not python(source.replace("60 << 20", "1 << 20"), toolchain, tmp_path, LIMITS.model_copy(update={"wall_s": 2.0})).exhausted
+
+
+def test_a_build_that_takes_too_much_memory_is_stopped(toolchain: Toolchain) -> None:
+    """And the next one, with what compilers need, is built."""
+    page = b'<!doctype html><html><head></head><body><div id="root"></div><script type="module" src="/src/main.tsx"></script></body></html>'
+    files = {"index.html": page, "src/main.tsx": b"export const one: number = 1;"}
+    little = toolchain.settings.build.model_copy(update={"sandbox_bytes": 20 << 20})
+    stopped = build_sync(files, Toolchain(toolchain.settings.model_copy(update={"build": little})))
+    assert not stopped.ok and {f.rule for f in stopped.findings} <= {"typecheck.memory", "build.memory"} and stopped.findings
+    assert build_sync(files, toolchain).ok
+
+
+@pytest.mark.browser
+def test_a_page_that_takes_too_much_memory_is_stopped(toolchain: Toolchain) -> None:
+    """Not in JavaScript's heap, which has a limit of its own; the next application gets a new browser."""
+    limits = toolchain.settings.browser.model_copy(update={"sandbox_bytes": 700 << 20})
+    hungry = b"const kept = []; setInterval(() => kept.push(new Uint8Array(32 << 20).fill(7)), 20);"
+    page = b'<!doctype html><html lang="en"><head><title>t</title></head><body><h1>Hello</h1><script type="module" src="/assets/app.js"></script></body></html>'
+
+    async def go() -> None:
+        async with Browsers(Toolchain(toolchain.settings.model_copy(update={"browser": limits}))) as browsers:
+            with pytest.raises(OutOfMemory):
+                async with (
+                    asyncio.timeout(60),
+                    browsers.open({"dist/index.html": page, "dist/assets/app.js": hungry}, (800, 600)) as opened,
+                ):
+                    await opened.visit("/")
+                    await opened.page.evaluate("new Promise(() => 0)")
+            async with browsers.open({"dist/index.html": page, "dist/assets/app.js": b""}, (800, 600)) as opened:
+                await opened.visit("/")
+                assert opened.log.clean
+
+    asyncio.run(go())
 
 
 def test_ignoring_signals_does_not_help(toolchain: Toolchain, tmp_path: Path) -> None:

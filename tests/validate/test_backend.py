@@ -154,3 +154,31 @@ def test_a_migration_without_end_is_stopped(check: Check) -> None:
     (finding,) = check("do $$ begin loop null; end loop; end $$;", limit_s=2)
     assert finding.rule == "backend.stopped"
     assert check(PARTS) == []
+
+
+OPEN = "alter table public.parts enable row level security; create policy own on public.parts for all to authenticated using (true);"
+PLAIN = PARTS.split("\n", 1)[1].split("alter table")[0] + "grant all on public.parts to authenticated;"
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{}",
+        "{} commit; create role left_behind;",
+        "rollback; {}",
+        "commit; begin; {} commit;",
+        "set local statement_timeout = 0; {}",
+        "{} create publication left_behind; commit;",
+        "create function public.jsonb_build_object(text, int) returns jsonb language sql as $$ select pg_catalog.jsonb_build_object($1, 0) $$;"
+        " set search_path = public, pg_catalog; {}",
+    ],
+)
+def test_however_it_ends_its_transaction_a_leak_is_found_and_nothing_is_left(around: str, check: Check) -> None:
+    leaks = check(around.format(PLAIN + OPEN))
+    assert {f.message for f in leaks} >= {"in the table parts another user reads a user's row"}, leaks
+    assert check("create role left_behind; create publication left_behind;", PARTS, code=TABLE) == []
+
+
+def test_what_is_put_off_to_the_end_of_a_transaction_is_checked(check: Check) -> None:
+    sql = "create table public.a (id int primary key); create table public.b (a int references public.a deferrable initially deferred);"
+    assert [f.rule for f in check(sql + "insert into public.b values (1);")] == ["backend.migration"]

@@ -1,0 +1,117 @@
+"""Chromium's DevTools protocol, spoken over a socket that only it and we hold: JSON messages, each ended by a NUL.
+
+The protocol's commands and events are those of https://chromedevtools.github.io/devtools-protocol/ (its domains are named as there).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+Event = Callable[[str, dict[str, Any]], None]
+"""Called with an event's name and parameters, in the order in which the browser sent them. Must not wait."""
+
+
+class PageError(RuntimeError):
+    """The page did not do what was asked: its script threw, it did not load, it went away meanwhile, it crashed."""
+
+
+class BrowserGone(RuntimeError):
+    """The browser ended while it was needed."""
+
+
+class OutOfMemory(BrowserGone):
+    """The browser was ended, since it and its pages held more memory than they may."""
+
+
+class Connection:
+    """One browser. Commands may be sent at any time; their answers come in any order."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, tuple[str, asyncio.Future[dict[str, Any]]]] = {}
+        self._listeners: dict[str, Event] = {}
+        self.open = True
+        self._pump = asyncio.create_task(self._receive())
+
+    def listen(self, session: str, event: Event) -> None:
+        """Hear a session's events; ``""`` is the browser's own."""
+        self._listeners[session] = event
+
+    def forget(self, session: str, why: str) -> None:
+        """Hear no more of a session; what still waits for it raises :class:`PageError`."""
+        self._listeners.pop(session, None)
+        for number, (asked, answer) in list(self._waiting.items()):
+            if asked == session:
+                del self._waiting[number]
+                if not answer.done():
+                    answer.set_exception(PageError(why))
+                    answer.exception()  # a command that nobody waits for is no unheard failure
+
+    def promise(self, session: str) -> asyncio.Future[dict[str, Any]]:
+        """Something to wait for that fails as a command does where the session or the browser goes away."""
+        promised: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        if self.open:
+            self._waiting[next(self._numbers)] = session, promised
+        else:
+            promised.set_exception(BrowserGone("the browser has ended"))
+        return promised
+
+    def post(self, method: str, session: str = "", **parameters: Any) -> asyncio.Future[dict[str, Any]]:
+        """Send a command; what is sent is done in order, so only the last of many need be waited for. Raises :class:`BrowserGone`."""
+        if not self.open:
+            raise BrowserGone("the browser has ended")
+        number = next(self._numbers)
+        message: dict[str, Any] = {"id": number, "method": method, "params": parameters}
+        if session:
+            message["sessionId"] = session
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = session, answer
+        self._writer.write(json.dumps(message).encode() + b"\0")
+        return answer
+
+    async def call(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
+        """Send a command and wait for what it gives. Raises :class:`PageError` where it is refused, :class:`BrowserGone`."""
+        answer = await self.post(method, session, **parameters)
+        if "error" in answer:
+            raise PageError(f"{method}: {answer['error'].get('message', '')}")
+        return cast("dict[str, Any]", answer["result"])
+
+    async def close(self) -> None:
+        self._pump.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._pump
+        self._writer.close()
+
+    async def _receive(self) -> None:
+        rest = bytearray()
+        try:
+            while chunk := await self._reader.read(1 << 18):
+                rest += chunk
+                if 0 in chunk:
+                    *messages, tail = rest.split(b"\0")
+                    for message in messages:
+                        self._hear(json.loads(message))
+                    rest = tail
+        except ConnectionError:
+            pass
+        finally:
+            self.open = False
+            for _, answer in self._waiting.values():
+                if not answer.done():
+                    answer.set_exception(BrowserGone("the browser has ended"))
+                    answer.exception()
+            self._waiting.clear()
+
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        if "id" in message:
+            _, answer = self._waiting.pop(message["id"], ("", None))
+            if answer and not answer.done():
+                answer.set_result(dict(message))
+        elif event := self._listeners.get(message.get("sessionId", "")):
+            event(message["method"], message["params"])
