@@ -137,14 +137,20 @@ async def _context(browser: Chromium, dist: Mapping[str, bytes], viewport: tuple
         if method == "Target.targetCrashed" and said["targetId"] == own:
             log.crashed = True
             connection.forget(session, "the page crashed")
+        elif method == "Target.targetDestroyed" and said["targetId"] == own:
+            log.note("exceptions", "the page closed its own window")
+            connection.forget(session, "the page closed its own window")
         elif method == "Target.targetCreated" and about["browserContextId"] == context and about["targetId"] != own:
             log.note("popups", about["url"])
             connection.post("Target.closeTarget", targetId=about["targetId"])
 
     connection.listen("", heard)
     page = Page(connection, own, session, dist, viewport, log)
-    await page.prepare()
-    yield page
-    connection.forget(session, "the page is closed")
+    try:
+        await page.prepare()
+        yield page
+    finally:
+        connection.listen("", lambda method, said: None)
+        await page.close()
     async with asyncio.timeout(_CLOSES_S):
         await connection.call("Target.disposeBrowserContext", browserContextId=context)

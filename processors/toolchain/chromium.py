@@ -23,6 +23,7 @@ from processors.toolchain.sandbox import Mount, Plan, plan
 
 _SCRATCH = "/tmp"  # in the sandbox
 _START_S = 30.0
+_STOP_S = 10.0
 _SAID = 1 << 12
 """Bytes of its error output that are kept: the last."""
 
@@ -122,13 +123,22 @@ class Chromium:
 
     async def exhausted(self) -> bool:
         """Whether it was ended since the sandbox held more memory than it may; for one that has ended."""
-        return not self.connection.open and await self._process.wait() == confine.EXHAUSTED
+        with contextlib.suppress(TimeoutError):  # one that only hung up has not ended
+            async with asyncio.timeout(_STOP_S):
+                return not self.connection.open and await self._process.wait() == confine.EXHAUSTED
+        return False
 
     async def close(self) -> None:
         """End it and all that it started. Safe to call twice."""
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
-        await self._process.wait()
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await self._process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()  # what it confines dies with it
+            await self._process.wait()
         await self.connection.close()
         await self._errors
 

@@ -121,7 +121,7 @@ class Workbench:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         if self._projects >= self._settings.compiler_uses:
             await self._service.stop()
-            self._projects = 0
+            self._projects, self._shared = 0, {}  # what a compiler with a past made is not for those after it
 
     async def close(self) -> None:
         await self._service.stop()
@@ -140,7 +140,7 @@ class Workbench:
         outputs = _decoded(answer["outputs"])
         if set(answer["shared"]) - self._shared.keys():
             self._shared = _decoded((await self._ask({"do": "shared"}))["outputs"])
-        outputs |= {name: self._shared[name] for name in answer["shared"]}
+        outputs |= {name: self._shared[name] for name in answer["shared"] if name in self._shared}
         return [Message(**said) for said in answer["messages"]], outputs
 
     async def typecheck(self) -> list[Message]:
@@ -156,6 +156,7 @@ class Workbench:
         try:
             return await self._service.ask(question, limit)
         except Stopped as stopped:
+            self._shared = {}
             if stopped.why not in ("ended", "memory") or began == 0:
                 raise
             return await self._service.ask(question, limit)  # it may have ended for what it did before: a new one has no past

@@ -19,6 +19,11 @@ Event = Callable[[str, dict[str, Any]], None]
 class PageError(RuntimeError):
     """The page did not do what was asked: its script threw, it did not load, it went away meanwhile, it crashed."""
 
+    @property
+    def brief(self) -> str:
+        """The first line of what is said, which the page may have had a hand in, fit to be written down."""
+        return (str(self).splitlines() or [""])[0][:200].encode(errors="replace").decode()
+
 
 class BrowserGone(RuntimeError):
     """The browser ended while it was needed."""
@@ -57,7 +62,9 @@ class Connection:
         """Something to wait for that fails as a command does where the session or the browser goes away."""
         promised: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         if self.open:
-            self._waiting[next(self._numbers)] = session, promised
+            number = next(self._numbers)
+            self._waiting[number] = session, promised
+            promised.add_done_callback(lambda _: self._waiting.pop(number, None))
         else:
             promised.set_exception(BrowserGone("the browser has ended"))
         return promised
@@ -82,11 +89,18 @@ class Connection:
             raise PageError(f"{method}: {answer['error'].get('message', '')}")
         return cast("dict[str, Any]", answer["result"])
 
+    async def drain(self) -> None:
+        """Wait until the browser has taken most of what was sent."""
+        with contextlib.suppress(ConnectionError):
+            await self._writer.drain()
+
     async def close(self) -> None:
         self._pump.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._pump
-        self._writer.close()
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._pump
+        finally:
+            self._writer.close()
 
     async def _receive(self) -> None:
         rest = bytearray()
@@ -98,6 +112,7 @@ class Connection:
                     for message in messages:
                         self._hear(json.loads(message))
                     rest = tail
+                    await asyncio.sleep(0)  # a page that says much is not all that this loop has to do
         except ConnectionError:
             pass
         finally:

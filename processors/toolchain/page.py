@@ -1,20 +1,22 @@
 """One page of an application: served from memory, watched, looked at, and used with a mouse and a keyboard.
 
-Requests never reach a socket: they are answered from the ``dist`` files, as a static file server that falls back to index.html
-would, and all others are refused and written down. The same is done for workers and frames that the page makes.
+Requests are answered from the ``dist`` files, as a static file server that falls back to index.html would, and all others are refused
+and written down. The same is done for workers and frames that the page makes; service workers are refused. What is no request of that kind
+(a WebSocket, a window that is opened) is stopped by the policy sent with every page, and by there being no network.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from processors.toolchain.devtools import Connection, PageError
+from processors.toolchain.devtools import BrowserGone, Connection, PageError
 from processors.toolchain.keys import KEYS, MODIFIERS, Key, chord
 
 ORIGIN = "http://localhost"
@@ -26,6 +28,8 @@ _POLICY = (
 )
 """Sent with every page: no code but the bundle's runs, not even from a string."""
 _KEPT = 50  # entries of one kind that a page's log keeps
+_SERVED = 256 << 20
+"""Bytes that a page is given in all: one that asks for the same large file again and again is not worth more."""
 _AT_REST = """
 (() => {
   const fields = [...document.querySelectorAll('input,textarea,[contenteditable]')].map(f => [f, f.style.getPropertyValue('caret-color'), f.style.getPropertyPriority('caret-color')]);
@@ -66,7 +70,7 @@ class Log:
     def note(self, kind: str, text: str) -> None:
         entries: list[str] = getattr(self, kind)
         if len(entries) < _KEPT:
-            entries.append(text[:500])
+            entries.append(text[:500].encode(errors="replace").decode())  # half a surrogate pair could not be written down
 
     @property
     def clean(self) -> bool:
@@ -85,6 +89,19 @@ class Page:
         self._news: asyncio.Future[dict[str, Any]] | None = None  # of a document, while somebody waits for it
         self._held = 0  # modifiers
         self._at = (0.0, 0.0)
+        self._children: set[str] = set()  # sessions of workers and frames
+        self._asked: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue()
+        self._encoded: dict[str, str] = {}
+        self._given = 0
+        self._server = asyncio.create_task(self._serve())
+
+    async def close(self) -> None:
+        """Hear and answer no more of it."""
+        self._server.cancel()
+        for session in (self._session, *self._children):
+            self._connection.forget(session, "the page is closed")
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._server
 
     async def prepare(self) -> None:
         """Before anything is loaded: answer, watch, and look as every page here does."""
@@ -110,9 +127,15 @@ class Page:
 
     def _heard(self, session: str, method: str, said: dict[str, Any]) -> None:
         if method == "Fetch.requestPaused":
-            self._answer(session, said["requestId"], said["request"]["url"])
+            request = said["request"]
+            if any(name.lower() == "service-worker" for name in request["headers"]):  # it could answer in our place
+                self._log.note("blocked", f"service worker {request['url']}")
+                self._connection.post("Fetch.failRequest", session, requestId=said["requestId"], errorReason="BlockedByClient")
+            else:
+                self._asked.put_nowait((session, said["requestId"], request["url"]))
         elif method == "Page.lifecycleEvent":
-            self._learned({said["loaderId"]: self._documents.get(said["loaderId"], False) or said["name"] == "load"})
+            if said["frameId"] == self._target:
+                self._learned({said["loaderId"]: self._documents.get(said["loaderId"], False) or said["name"] == "load"})
         elif method == "Page.frameStoppedLoading":  # what was left for an address that is refused never says that it has loaded
             if said["frameId"] == self._target:
                 self._learned(dict.fromkeys(self._documents, True))
@@ -129,9 +152,11 @@ class Page:
             self._connection.post("Page.handleJavaScriptDialog", session, accept=True)
         elif method == "Target.attachedToTarget":
             child = said["sessionId"]
+            self._children.add(child)
             self._watch(child)
             self._connection.post("Runtime.runIfWaitingForDebugger", child)
         elif method == "Target.detachedFromTarget":
+            self._children.discard(said["sessionId"])
             self._connection.forget(said["sessionId"], "it is gone")
 
     def _learned(self, documents: Mapping[str, bool]) -> None:
@@ -141,6 +166,16 @@ class Page:
 
     def _complain(self, text: str) -> None:
         self._log.note("blocked" if "Content Security Policy" in text else "console", text)
+
+    async def _serve(self) -> None:
+        """Answer one request after the other, each when the browser has taken what was sent before."""
+        while True:
+            asked = await self._asked.get()
+            try:
+                self._answer(*asked)
+                await self._connection.drain()
+            except BrowserGone:
+                return
 
     def _answer(self, session: str, request: str, url: str) -> None:
         if not url.startswith(ORIGIN + "/"):
@@ -160,7 +195,14 @@ class Page:
         if kind.startswith("text/") or kind.endswith("/javascript"):
             kind += "; charset=utf-8"
         headers = [{"name": "Content-Type", "value": kind}, {"name": "Content-Security-Policy", "value": _POLICY}]
-        body = base64.b64encode(self._dist[name]).decode()
+        self._given += len(self._dist[name])
+        if self._given > _SERVED:
+            self._log.note("failed", f"/{path}: the page has asked for {_SERVED >> 20} MB already")
+            self._connection.post("Fetch.failRequest", session, requestId=request, errorReason="Aborted")
+            return
+        if name not in self._encoded:
+            self._encoded[name] = base64.b64encode(self._dist[name]).decode()
+        body = self._encoded[name]
         self._connection.post("Fetch.fulfillRequest", session, requestId=request, responseCode=200, responseHeaders=headers, body=body)
 
     # What is asked of it -----------------------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ async def follow(opened: Opened, policy: ValidationPolicy) -> list[Finding]:
     except PageError as error:
         if opened.log.crashed:
             raise
-        return [Finding(GATE, "links.left", f"following its links left the application: {str(error).splitlines()[0][:200]}")]
+        return [Finding(GATE, "links.left", f"following its links left the application: {error.brief}")]
     return [
         Finding(GATE, "links.dead", f"the link to {dead['path'][:120]!r} on {dead['from'][:120]!r} leads to no page of the application")
         for dead in found

@@ -176,9 +176,8 @@ class Validator:
                     rule, said = "memory", "the application takes more memory than it may"
                 fresh.add("render", [Finding("render", f"render.{rule}", said)], 0)
             except PageError as error:
-                if not log.crashed:
-                    raise
-                fresh.add("render", [Finding("render", "render.crash", f"the page crashed: {str(error).splitlines()[0][:200]}")], 0)
+                rule, said = ("crash", "the page crashed") if log.crashed else ("script", "the page does not let itself be looked at")
+                fresh.add("render", [Finding("render", f"render.{rule}", f"{said}: {error.brief}")], 0)
             break
         course.findings += fresh.findings
         course.gates += fresh.gates
@@ -193,7 +192,7 @@ class Validator:
                 await opened.visit("/", self._policy.load_timeout_s)
             except PageError as error:
                 found += render.complaints(opened.log)
-                found.append(Finding("render", "render.load", f"the first screen does not load: {str(error).splitlines()[0][:200]}"))
+                found.append(Finding("render", "render.load", f"the first screen does not load: {error.brief}"))
                 return
             await render.settle(opened)
             first = await render.read(opened)

@@ -81,6 +81,7 @@ def test_an_application_opens_without_complaint(browsers: Any) -> None:
         ("new Function('return 1')()", "exceptions"),
         ("const s = document.createElement('script'); s.textContent = 'window.hit = 1'; document.body.append(s)", "blocked"),
         ("const f = document.createElement('iframe'); f.src = 'https://example.com'; document.body.append(f)", "blocked"),
+        ("navigator.serviceWorker.register('/assets/app.js').catch(() => 0)", "blocked"),
     ],
 )
 def test_what_it_must_not_do_is_seen(script: str, kind: str, browsers: Any) -> None:
@@ -160,6 +161,60 @@ def test_memory_without_end_ends_the_page_only(browsers: Any) -> None:
 
     browsers(dist("const kept = []; while (true) kept.push(new Array(1e6).fill(Math.random()));"), hungry)
     browsers(dist(""), fine)
+
+
+def test_a_window_that_closes_itself_is_told_at_once(browsers: Any) -> None:
+    async def steps(opened: Opened) -> None:
+        with pytest.raises(PageError, match="closed its own window"):
+            await opened.visit("/", timeout_s=30)
+            await opened.page.evaluate("new Promise(() => 0)")
+        assert opened.log.exceptions
+
+    browsers(dist("setTimeout(() => window.close(), 30)"), steps)
+
+
+def test_a_page_is_not_given_its_files_without_end(browsers: Any) -> None:
+    """Nor does what it asks for hold up others: the loop goes on beside it."""
+
+    async def steps(opened: Opened) -> None:
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        await settled(opened)
+        kept = await opened.page.evaluate(
+            "Promise.all([...Array(70).keys()].map(n => fetch('/big.bin?' + n).then(r => r.arrayBuffer()).then(b => b.byteLength, () => 0)))"
+        )
+        counting.cancel()
+        assert 0 < sum(size > 0 for size in kept) < 70 and "MB already" in " ".join(opened.log.failed)
+        assert turns > 140
+
+    browsers(dist("") | {"dist/big.bin": bytes(4 << 20)}, steps)
+
+
+def test_what_a_page_says_can_be_written_down(browsers: Any) -> None:
+    async def steps(opened: Opened) -> None:
+        await settled(opened)
+        assert [said.encode() for said in opened.log.console] == [b"? half"]
+
+    browsers(dist("console.error('\\ud800 half')"), steps)
+
+
+def test_nothing_listens_to_an_application_that_is_gone() -> None:
+    async def go() -> None:
+        async with pool() as browsers:
+            for _ in range(3):
+                async with browsers.open(dist("for (let n = 0; n < 3; n++) new Worker('/assets/app.js')"), (800, 600)) as opened:
+                    await settled(opened)
+            (browser,) = browsers._all
+            assert set(browser.connection._listeners) == {""}
+
+    asyncio.run(go())
 
 
 @asynccontextmanager

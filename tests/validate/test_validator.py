@@ -60,6 +60,8 @@ def test_progress_names_the_gates(app: dict[str, bytes], validated: Run) -> None
         ("new Image().src = '/missing.png';", "render.failed"),
         ("while (Date.now() > 0);", "render.load"),
         ("document.getElementById('root')!.remove();", "render.exception"),
+        ("document.createTreeWalker = () => { throw new Error('no'); };", "render.script"),
+        ("setTimeout(() => window.close(), 30);", "render.script"),
     ],
 )
 def test_a_bad_application_is_rejected_for_its_reason(body: str, reason: str, app: dict[str, bytes], validated: Run) -> None:
