@@ -211,20 +211,22 @@ class Page:
         """Load an address, until its ``load`` event."""
         try:
             async with asyncio.timeout(timeout_s):
+                before = len(self._documents)
                 answer = await self._call("Page.navigate", url=url)
                 if said := answer.get("errorText"):
                     raise PageError(f"{url} does not load: {said}")
-                while not self._has_loaded(answer.get("loaderId", "")):
+                while not self._has_loaded(answer.get("loaderId", ""), before):
                     self._news = self._connection.promise(self._session)
                     await self._news
                 await self.evaluate("null")  # a page that crashed has stopped loading, too
         except TimeoutError as error:
             raise PageError(f"{url} does not load within {timeout_s:g} s") from error
 
-    def _has_loaded(self, document: str) -> bool:
-        """Whether this document has, or one that it was left for."""
+    def _has_loaded(self, document: str, before: int) -> bool:
+        """Whether this document has, or one that it was left for; one that was left at once is never heard of. ``before``: how many were known."""
         known = list(self._documents)
-        return document in known and any(self._documents[one] for one in known[known.index(document) :])
+        since = known.index(document) if document in known else before
+        return any(self._documents[one] for one in known[since:])
 
     async def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression, or of the promise that it is: JSON."""

@@ -91,6 +91,9 @@ def test_what_it_must_not_do_is_seen(script: str, kind: str, browsers: Any) -> N
 
     async def steps(opened: Opened) -> None:
         await settled(opened)
+        until = time.monotonic() + 10
+        while not getattr(opened.log, kind) and time.monotonic() < until:  # a connection may take its time to fail
+            await opened.page.evaluate("new Promise(done => setTimeout(done, 50))")
         assert getattr(opened.log, kind), opened.log
 
     browsers(dist(script.replace("PORT", str(server.getsockname()[1]))), steps)

@@ -323,8 +323,9 @@ def test_a_build_that_takes_too_much_memory_is_stopped(toolchain: Toolchain) -> 
     """And the next one, with what compilers need, is built."""
     page = b'<!doctype html><html><head></head><body><div id="root"></div><script type="module" src="/src/main.tsx"></script></body></html>'
     files = {"index.html": page, "src/main.tsx": b"export const one: number = 1;"}
+    long = b"".join(b"export const v%d = [1, 2, 3].map(n => ({ n, m: n * %d })).filter(o => o.m > 2);\n" % (n, n) for n in range(12_000))
     little = toolchain.settings.build.model_copy(update={"sandbox_bytes": 20 << 20})
-    stopped = build_sync(files, Toolchain(toolchain.settings.model_copy(update={"build": little})))
+    stopped = build_sync(files | {"src/long.ts": long}, Toolchain(toolchain.settings.model_copy(update={"build": little})))
     assert not stopped.ok and {f.rule for f in stopped.findings} <= {"typecheck.memory", "build.memory"} and stopped.findings
     assert build_sync(files, toolchain).ok
 

@@ -61,7 +61,6 @@ def test_progress_names_the_gates(app: dict[str, bytes], validated: Run) -> None
         ("while (Date.now() > 0);", "render.load"),
         ("document.getElementById('root')!.remove();", "render.exception"),
         ("document.createTreeWalker = () => { throw new Error('no'); };", "render.script"),
-        ("setTimeout(() => window.close(), 30);", "render.script"),
     ],
 )
 def test_a_bad_application_is_rejected_for_its_reason(body: str, reason: str, app: dict[str, bytes], validated: Run) -> None:
@@ -69,6 +68,11 @@ def test_a_bad_application_is_rejected_for_its_reason(body: str, reason: str, ap
     assert (verdict.state, verdict.reason) == ("rejected", reason), verdict.message
     assert verdict.message and verdict.findings
     assert reason.split(".")[0] == next(g.gate for g in verdict.gates if not g.ok)
+
+
+def test_an_application_that_closes_its_window_is_rejected_at_once(app: dict[str, bytes], validated: Run) -> None:
+    verdict = validated(changed(app, "setTimeout(() => window.close(), 30);"))
+    assert verdict.state == "rejected" and "closed its own window" in verdict.message
 
 
 ROUTED = b"""import { useSyncExternalStore } from 'react';
