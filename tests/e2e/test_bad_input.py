@@ -101,7 +101,7 @@ def test_bad_records_become_dead_letters_and_the_stages_go_on(stack, eventually)
         (prompt(deadline=now - 1, tenant="late"), None, None),
         (recording("object:late/" + "0" * 64, deadline=now - 1, tenant="late"), None, None),
         (prompt(request_id=used), None, None),
-        (prompt(request_id=used, prompt="an app with other things (name)"), "plan", "id_reused"),
+        (prompt(request_id=used, prompt="an app with games (name)"), "plan", "id_reused"),
     ]
     producer = Producer({"bootstrap.servers": stack.ready["bootstrap_servers"], "acks": "all"})
     for (topic, key, value), _, _ in cases:
@@ -119,7 +119,7 @@ def test_bad_records_become_dead_letters_and_the_stages_go_on(stack, eventually)
     rows = eventually(letters, f"{len(expected)} dead letters")
     assert sorted((r["stage"], r["reason"]) for r in rows) == expected
     assert all(r["message"] and r["tries"] == 1 for r in rows)
-    # The request whose id was used again goes on undisturbed; a request that is known and given up is told so.
+    # The request whose id was used again goes on undisturbed, whichever of the two was taken first; a request that is known and given up is told so.
     eventually(
         lambda: stack.sql(f"SELECT 1 AS x FROM requests WHERE id = toUUID('{used}') AND state = 'validated'"),
         "the first user of the id to be validated",
