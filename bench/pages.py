@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import functools
 import http.server
 import json
@@ -21,6 +20,8 @@ import random
 import shutil
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,18 +107,23 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+@contextmanager
+def folder_served(root: Path) -> Iterator[str]:
+    """Serve a folder as it is until it is no longer needed; its address comes back."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(root)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+
+
 async def visit(name: str, app: App, kits: Path, out: Path) -> None:
     """Visit an application's pages and write ``OUT/NAME-NNN.png`` and ``.json`` for each picture."""
-    server = None
-    address = app.address
-    if not address:
-        handler = functools.partial(_Quiet, directory=app.root if app.root.startswith("/") else str(kits / "node_modules" / app.root))
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_address[1]}"
     choose = random.Random(name)
-    todo, seen, taken, restyled = [address + s for s in app.starts], set[str](), 0, 0
-    try:
+    seen, taken, restyled = set[str](), 0, 0
+    with nullcontext(app.address) if app.address else folder_served(kits / "node_modules" / app.root) as address:
+        todo = [address + s for s in app.starts]
         async with async_playwright() as p:
             browser = await p.chromium.launch(
                 executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium-headless-shell") or shutil.which("chromium"),
@@ -170,15 +176,12 @@ async def visit(name: str, app: App, kits: Path, out: Path) -> None:
                 finally:
                     await page.close()
             await browser.close()
-    finally:
-        if server is not None:
-            server.shutdown()
     print(f"{name}: {taken + restyled} pictures of {len(seen)} pages", flush=True)
 
 
 async def quiet(page: Any) -> None:
     """Wait until a page asks for nothing more; one that never stops asking is taken as it is."""
-    with contextlib.suppress(PlaywrightError):
+    with suppress(PlaywrightError):
         await page.wait_for_load_state("networkidle", timeout=5000)
     await asyncio.sleep(0.8)
 

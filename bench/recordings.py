@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import functools
-import http.server
 import json
 import os
 import random
@@ -23,7 +21,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -36,6 +33,7 @@ from playwright.async_api import Error as PlaywrightError
 from record import record
 
 from bench.applications import HERE, served
+from bench.pages import folder_served
 
 WORDS = ["alpha", "North Ridge", "42", "blue sky", "2026", "Rivera", "list of things", "x17"]
 PICK = """
@@ -188,22 +186,6 @@ def unpack(package: str, into: Path) -> Path:
                 archive.extractall(Path(tmp, "x"), filter="data")
             shutil.move(str(next(Path(tmp, "x").iterdir())), folder)
     return folder
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def folder_served(root: Path) -> Iterator[str]:
-    """Serve a folder as it is until it is no longer needed; its address comes back."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(root)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
 
 
 def environment(packages: tuple[str, ...], into: Path) -> Path:
