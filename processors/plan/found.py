@@ -22,6 +22,7 @@ class Found:
 
     def __init__(self) -> None:
         self.entities: list[EntityDraft] = []
+        self._by_singular: dict[str, EntityDraft] = {}
         self.titles: list[str] = []
 
     def entity(self, reader: Reader, start: int, end: int, *, every: bool, curated: bool = False) -> EntityDraft:
@@ -31,14 +32,17 @@ class Found:
         if known is not None:
             known.curated = known.curated or curated
             return known
-        entity = EntityDraft(name, curated=curated, plural=every or is_plural(name.split(" ")[-1].lower()))
-        self.entities.append(entity)
-        return entity
+        return self.add(EntityDraft(name, curated=curated, plural=every or is_plural(name.split(" ")[-1].lower())))
 
     def known(self, name: str) -> EntityDraft | None:
         """The entity of that name, in the singular or the plural; None where there is none yet."""
-        wanted = singular_phrase(name.lower())
-        return next((entity for entity in self.entities if singular_phrase(entity.name.lower()) == wanted), None)
+        return self._by_singular.get(singular_phrase(name.lower()))
+
+    def add(self, entity: EntityDraft) -> EntityDraft:
+        """Keep a new entity, whose name is not known yet."""
+        self.entities.append(entity)
+        self._by_singular.setdefault(singular_phrase(entity.name.lower()), entity)
+        return entity
 
     def can_be(self, reader: Reader, at: int, entity: EntityDraft) -> int | None:
         """ "can be marked as resolved", "can be active or not", "can be open, pending or closed": the position after it, else None."""

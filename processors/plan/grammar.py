@@ -194,10 +194,7 @@ class _Grammar(Lists):
         if last in PLAIN or last.endswith("ing") or last in FUNCTION:
             return None
         name = "item" if (last in APPS and last not in ("product", "service")) or last in COLLECTIVE else " ".join(words)
-        entity = self.known(name)
-        if entity is None:
-            entity = EntityDraft(name, plural=True)
-            self.entities.append(entity)
+        entity = self.known(name) or self.add(EntityDraft(name, plural=True))
         return self.fields(reader, after, entity)
 
     def _wants_application(self, reader: Reader, at: int) -> bool:

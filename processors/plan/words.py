@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection
-from functools import lru_cache
 
 from processors.plan.lexicon import lexicon
 from processors.spec import MAX_LABEL, RESERVED_KEYS
@@ -136,7 +135,6 @@ def is_plural(word: str) -> bool:
     return word in COLLECTIVE or singular(word) != word
 
 
-@lru_cache(maxsize=4096)
 def singular_phrase(words: str) -> str:
     """The singular of a noun phrase: its last word, or the noun before "of"."""
     return _head(words, singular)
