@@ -6,7 +6,6 @@ that moves as a whole. Whatever is explained by one is not used for another.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 
 from processors.extract import keystrokes
@@ -27,9 +26,9 @@ def infer(seen: Watch, screens: Sequence[Screen], height: int) -> list[Action]:
     """All actions, in order of time."""
     scene = Scene(seen.moments, rests(seen), screens, seen.duration, height, any(x is not None for _, x, _ in seen.track))
     scrolls = _scrolls(scene)
-    scene.explained += [(a.t - 0.01, a.end + AFTERMATH) for a in scrolls]
+    scene.explain((a.t - 0.01, a.end + AFTERMATH) for a in scrolls)
     typed = keystrokes.alone(scene)
-    scene.explained += [(a.t - 0.01, a.end + 0.02) for a in typed]
+    scene.explain((a.t - 0.01, a.end + 0.02) for a in typed)
     clicks = _clicks(scene, scrolls, typed) if scene.has_cursor else _blind_clicks(scene)
     typed += keystrokes.amid_answers(scene, clicks, typed)
     return sorted(scrolls + typed + clicks, key=lambda a: (a.t, a.kind))
@@ -82,16 +81,16 @@ def _is_scroll(group: list[Moment], rest: Rest | None, scene: Scene) -> bool:
 
 
 def _clicks(scene: Scene, scrolls: list[Action], typed: list[Action]) -> list[Action]:
-    """The first answer of the picture in every rest of the cursor that is no leftover of the cursor's coming."""
+    """In every rest of the cursor the picture's first answer that is no leftover of the cursor's coming, and those after it that take back
+    what the one before them did."""
     out: list[Action] = []
-    times = [m.t for m in scene.moments]
     for rest in scene.rests:
         if rest.end - rest.start < STAYS[0] and rest.end < scene.duration:
             continue
         if rest.start == 0 and len(scene.rests) > 1:
             continue  # nothing was done yet: a page that is still loading
-        first, last = bisect_left(times, rest.start - 0.5), bisect_left(times, rest.end - 0.001)
-        answers = bursts([m for m in scene.moments[first:last] if (m.change.boxes or m.change.caret) and scene.free(m.t)])
+        seen = scene.between(rest.start - 0.5, rest.end - 0.001)
+        answers = bursts([m for m in seen if (m.change.boxes or m.change.caret) and scene.free(m.t)])
         busy = [a for a in scrolls + typed if rest.start <= a.t <= rest.end]
         done: Action | None = None
         for burst in answers:
@@ -152,15 +151,15 @@ def _pointed_at(rest: Rest, until: float, scene: Scene) -> bool:
     """Whether what lies under a resting cursor had answered its coming, as buttons do."""
     return any(
         holds(b, rest.x, rest.y, 4) and area(b) <= 0.05 * scene.height**2
-        for m in scene.moments
-        if rest.start - 0.5 <= m.t < min(until, rest.start + 0.4)
+        for m in scene.between(rest.start - 0.5, rest.start + 0.4)
+        if m.t < until
         for b in m.change.boxes
     )
 
 
 def _by_itself(boxes: Sequence[Box], rest: Rest, scene: Scene) -> bool:
     """Whether a place had changed shortly before the cursor came, too: a counter, a clock, a picture that moves."""
-    return any(overlap(b, o) for m in scene.moments if rest.start - AGAIN <= m.t < rest.start - 0.5 for o in m.change.boxes for b in boxes)
+    return any(overlap(b, o) for m in scene.between(rest.start - AGAIN, rest.start - 0.5) for o in m.change.boxes for b in boxes)
 
 
 def _same_field(caret: Box, rest: Rest) -> bool:
@@ -171,8 +170,7 @@ def _blinked(m: Moment, scene: Scene) -> bool:
     """Whether the text cursor blinked in this place before, so that its change answers nothing."""
     return any(
         o.change.caret is not None and m.change.caret is not None and o.t < m.t and overlap(o.change.caret, m.change.caret)
-        for o in scene.moments
-        if m.t - 2.5 < o.t
+        for o in scene.between(m.t - 2.5, m.t)
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from processors.extract.change import BLOCK, blocks, clear
 from processors.extract.geometry import Box, area, overlap
 from processors.extract.line import Line
+from processors.extract.scroll import profile, textured
 
 MOVED_SHARE = 0.02  # unknown part of the picture from which other pieces are looked for
 GAIN = 12  # inked blocks that another piece must make known to be worth it
@@ -139,16 +140,15 @@ def _shifts(before: np.ndarray, after: np.ndarray, unknown: np.ndarray) -> list[
     rows, columns = np.flatnonzero(unknown.any(axis=1)), np.flatnonzero(unknown.any(axis=0))
     top, bottom = int(rows[0]) * BLOCK, min(height, (int(rows[-1]) + 1) * BLOCK)
     left, right = int(columns[0]) * BLOCK, min(width, (int(columns[-1]) + 1) * BLOCK)
-    right -= (right - left) % COLUMNS  # means of as many columns each are taken fast
     if bottom - top < BAND or right - left < COLUMNS:
         return []
-    old = cv2.resize(before[:, left:right], (COLUMNS, height), interpolation=cv2.INTER_AREA).astype(np.float32)
-    new = cv2.resize(after[top:bottom, left:right], (COLUMNS, bottom - top), interpolation=cv2.INTER_AREA).astype(np.float32)
+    old = profile(before, (left, 0, right - left, height), COLUMNS)
+    new = profile(after, (left, top, right - left, bottom - top), COLUMNS)
     votes: dict[int, int] = {}
     for at in range(0, bottom - top - BAND + 1, BAND):
         band = new[at : at + BAND]
         here = unknown[(top + at) // BLOCK : (top + at + BAND) // BLOCK]
-        if not here.any() or band.std() < 2 or float(np.abs(np.diff(band, axis=0)).mean()) < 0.3:
+        if not here.any() or not textured(band):
             continue
         found = cv2.matchTemplate(old, band, cv2.TM_CCOEFF_NORMED)[:, 0]
         best = int(found.argmax())

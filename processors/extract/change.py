@@ -153,10 +153,10 @@ def components(changed: np.ndarray) -> tuple[Box, ...]:
     return tuple(sorted(found, key=lambda b: (-b[2] * b[3], b[1], b[0])))
 
 
-def clear(difference: np.ndarray, box: Box, changed: np.ndarray | None = None, by: int = 3) -> None:
+def clear(difference: np.ndarray, box: Box, changed: np.ndarray | None = None) -> None:
     """Forget what changed in a box: where the cursor was or is. ``changed`` are the difference's blocks, which are put right."""
     height, width = difference.shape
-    x, y, w, h = grown(box, by, width, height)
+    x, y, w, h = grown(box, 3, width, height)
     difference[y : y + h, x : x + w] = 0
     if changed is not None and w and h:
         rows = slice(y // BLOCK, (y + h - 1) // BLOCK + 1)

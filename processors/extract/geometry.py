@@ -51,5 +51,10 @@ def grown(a: Box, by: int, width: int, height: int) -> Box:
     return x0, y0, max(0, x1 - x0), max(0, y1 - y0)
 
 
+def around(a: Box, by: int) -> Box:
+    """``a`` with ``by`` pixels more each way, beyond the picture's edges too."""
+    return a[0] - by, a[1] - by, a[2] + 2 * by, a[3] + 2 * by
+
+
 def centre(a: Box) -> tuple[float, float]:
     return a[0] + a[2] / 2, a[1] + a[3] / 2

@@ -7,11 +7,12 @@ may be told where they are only likely, with a confidence that says so.
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_right
 from collections.abc import Sequence
 
-from processors.extract.geometry import Box, area, holds, iou, overlap
+from processors.extract.geometry import Box, area, around, holds, iou, overlap
 from processors.extract.page import Element
-from processors.extract.scene import ANSWER, Action, rests
+from processors.extract.scene import ANSWER, Action, between, rests
 from processors.extract.segment import Entry
 from processors.extract.watch import Moment, Watch
 
@@ -28,8 +29,8 @@ def gestures(seen: Watch, entries: Sequence[Entry], done: Sequence[Action]) -> l
 
 
 def _before(entries: Sequence[Entry], t: float) -> Entry | None:
-    earlier = [e for e in entries if e.settled_start <= t + 0.005]
-    return earlier[-1] if earlier else None
+    i = bisect_right(entries, t + 0.005, key=lambda e: e.settled_start) - 1
+    return entries[i] if i >= 0 else None
 
 
 def _under(entry: Entry, x: float, y: float) -> Element | None:
@@ -47,7 +48,7 @@ def _hovers(seen: Watch, entries: Sequence[Entry], done: Sequence[Action]) -> li
         thing = _under(entry, rest.x, rest.y) if entry is not None else None
         if thing is None:
             continue
-        answers = [m for m in seen.moments if rest.start - ARRIVAL[0] <= m.t <= rest.start + ARRIVAL[1] and m.change.boxes]
+        answers = [m for m in between(seen.moments, rest.start - ARRIVAL[0], rest.start + ARRIVAL[1]) if m.change.boxes]
         if answers and all(_on(m, thing.box) for m in answers):
             out.append(Action(round(answers[0].t, 3), "hover", rest.end, rest.x, rest.y, region=thing.box, confidence=0.7))
     return out
@@ -55,9 +56,7 @@ def _hovers(seen: Watch, entries: Sequence[Entry], done: Sequence[Action]) -> li
 
 def _on(m: Moment, box: Box) -> bool:
     """Whether a moment changed nothing but an element and its rim."""
-    x, y, w, h = box
-    around = (x - 16, y - 16, w + 32, h + 32)
-    return all(overlap(b, around) > 0.9 * area(b) for b in m.change.boxes)
+    return all(overlap(b, around(box, 16)) > 0.9 * area(b) for b in m.change.boxes)
 
 
 def _choices(entries: Sequence[Entry], done: Sequence[Action]) -> list[Action]:
@@ -86,12 +85,12 @@ def _doubles(seen: Watch, done: Sequence[Action]) -> list[Action]:
             continue
         near = [
             m.t
-            for m in seen.moments
-            if a.t < m.t <= a.t + 1.2 and any(holds(b, a.x, a.y, 4) for b in m.change.boxes) and m.change.share < 0.02
+            for m in between(seen.moments, a.t, a.t + 1.2)
+            if m.t > a.t and any(holds(b, a.x, a.y, 4) for b in m.change.boxes) and m.change.share < 0.02
         ]
         first = next((t for t in near if t <= a.t + 3 * ANSWER), None)
         again = [t for t in near if first is not None and TWICE[0] + 0.04 < t - first <= TWICE[1]]
-        between = [t for t in near if first is not None and again and first + TWICE[0] < t < again[0]]
-        if len(again) == 1 and not between:
+        amid = [t for t in near if first is not None and again and first + TWICE[0] < t < again[0]]
+        if len(again) == 1 and not amid:
             out.append(Action(a.t, "double_click", again[0], a.x, a.y, region=a.region, confidence=0.4))
     return out

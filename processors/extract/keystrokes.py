@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from processors.extract.geometry import Box, area, holds, overlap, union
+from processors.extract.geometry import Box, area, around, holds, overlap, union
 from processors.extract.line import Line
-from processors.extract.scene import ANSWER, DWELL, Action, Rest, Scene, around, bursts, rest_at, screen_after, screen_before
+from processors.extract.scene import ANSWER, DWELL, Action, Rest, Scene, bursts, rest_at, screen_after, screen_before
 from processors.extract.watch import Moment
 
 TYPING_GAP = 0.9  # seconds without a new letter that end typing
@@ -20,7 +20,6 @@ SAME_TEXT = 0.75  # likeness from which a text counts as the one read before, a 
 
 def alone(scene: Scene) -> list[Action]:
     """Text that grew in one place, with a text cursor there or letter by letter."""
-    carets = [(m.t, m.change.caret) for m in scene.moments if m.change.caret]
     letters: list[Moment] = []
     for burst in bursts([m for m in scene.moments if any(b[3] > HAIRLINE for b in m.change.boxes) and scene.free(m.t)]):
         if all(_main(m) is not None for m in burst):
@@ -35,19 +34,19 @@ def alone(scene: Scene) -> list[Action]:
     out: list[Action] = []
     for group in groups:
         boxes = [b for b in map(_main, group) if b is not None]
-        if _is_ring(boxes[0], group[0], carets) and len(group) > 1:  # the field took the focus first
+        if _is_ring(boxes[0], group[0], scene) and len(group) > 1:  # the field took the focus first
             group, boxes = group[1:], boxes[1:]
         start, end = group[0].t, group[-1].t
         region = union(boxes)
         rest = rest_at(scene, start)
         if scene.has_cursor and rest is not None and (start - rest.start < DWELL or start >= rest.end):
             continue
-        caret = any(overlap(around(c, 24), region) and start - 2.0 <= t <= end + 1.2 for t, c in carets if c)
+        caret = any(overlap(around(c, 24), region) for c in scene.carets(start - 2.0, end + 1.2))
         if not caret and not _grows(boxes):
             continue
-        if (not caret and boxes[0][2] > 160) or _is_ring(boxes[0], group[0], carets):
+        if (not caret and boxes[0][2] > 160) or _is_ring(boxes[0], group[0], scene):
             continue
-        if len(group) == 1 and (not _at_caret(boxes[0], start, carets) or _left(boxes[0], rest)):
+        if len(group) == 1 and (not _at_caret(boxes[0], start, scene) or _left(boxes[0], rest)):
             continue
         text = _typed_text(scene, _letters_only(boxes), start, end)
         if not any(c.isalnum() or c == "•" for c in text):
@@ -67,12 +66,9 @@ def alone(scene: Scene) -> list[Action]:
     return out
 
 
-def _is_ring(box: Box, m: Moment, carets: Sequence[tuple[float, Box | None]]) -> bool:
+def _is_ring(box: Box, m: Moment, scene: Scene) -> bool:
     """Whether a wide change is a field taking the focus (its frame), not its text being replaced: no text cursor stood in it before."""
-    if box[2] <= 96:
-        return False
-    before = any(c is not None and overlap(around(c, 8), box) and m.t - 3.0 <= t < m.t for t, c in carets)
-    return not before
+    return box[2] > 96 and not any(overlap(around(c, 8), box) for c in scene.carets(m.t - 3.0, m.t))
 
 
 def _left(box: Box, rest: Rest | None) -> bool:
@@ -80,9 +76,9 @@ def _left(box: Box, rest: Rest | None) -> bool:
     return box[2] > 96 and rest is not None and not holds(box, rest.x, rest.y, 40)
 
 
-def _at_caret(box: Box, t: float, carets: Sequence[tuple[float, Box | None]]) -> bool:
+def _at_caret(box: Box, t: float, scene: Scene) -> bool:
     """Whether a text cursor stood at a single change, just before or after it."""
-    return any(c is not None and overlap(around(box, 8), c) and t - 2.0 <= when <= t + 1.5 for when, c in carets)
+    return any(overlap(around(box, 8), c) for c in scene.carets(t - 2.0, t + 1.5))
 
 
 def _letters_only(boxes: list[Box]) -> Box:
@@ -121,7 +117,7 @@ def _typed_text(scene: Scene, region: Box, start: float, end: float) -> str:
     after = screen_after(scene, end)
     if after is None:
         return ""
-    carets = [m.change.caret for m in scene.moments if m.change.caret and start - 2.0 <= m.t <= max(end + 2.0, after.t_end)]
+    carets = scene.carets(start - 2.0, max(end + 2.0, after.t_end))
     new = _text_at(after.lines, region, carets)
     old = _text_at(before.lines, region, carets) if before is not None else ""
     if dots(new):
@@ -141,10 +137,10 @@ def amid_answers(scene: Scene, clicks: Sequence[Action], typed: Sequence[Action]
     out: list[Action] = []
     for click in clicks:
         rest = rest_at(scene, click.t + ANSWER)
-        caret = next(
-            (m.change.caret for m in scene.moments if m.change.caret and click.t <= m.t and _in_field(m.change.caret, click)), None
-        )
-        if rest is None or caret is None or any(rest.start <= a.t <= rest.end for a in typed):
+        if rest is None or any(rest.start <= a.t <= rest.end for a in typed):
+            continue
+        caret = next((c for c in scene.carets(click.t) if _in_field(c, click)), None)
+        if caret is None:
             continue
         here = [s for s in scene.screens if click.t < s.t_end and s.t_start < rest.end]
         if not here:
@@ -152,7 +148,7 @@ def amid_answers(scene: Scene, clicks: Sequence[Action], typed: Sequence[Action]
         stood = _line_at(here[0].lines, caret, caret[0])
         left = stood.box[0] if stood is not None else caret[0]
         lines = [_line_at(s.lines, caret, left) for s in here]
-        carets = [m.change.caret for m in scene.moments if m.change.caret and click.t <= m.t <= rest.end]
+        carets = scene.carets(click.t, rest.end)
         said = [(s, _said(line, carets, left - 6) if line is not None else "") for s, line in zip(here, lines, strict=True)]
         old = said[0][1]
         changed = next(
@@ -161,7 +157,7 @@ def amid_answers(scene: Scene, clicks: Sequence[Action], typed: Sequence[Action]
         if changed is None:
             continue
         new = said[-1][1]
-        text = new[len(old) :].strip() if old and new.startswith(old) else _without(_same_words(old, new), new)
+        text = new[len(old) :].strip() if old and new.startswith(old) else _beyond(old, new)
         if any(c.isalnum() for c in text):
             began, ended = said[changed - 1][0].t_end, said[-1][0].t_start
             out.append(Action(round(began, 3), "type", ended, rest.x, rest.y, text=text, region=around(caret, 4), confidence=0.6))
@@ -181,13 +177,10 @@ def _said(line: Line, carets: Sequence[Box], x0: float, x1: float = math.inf) ->
     return "".join(g.char for g in glyphs).strip()
 
 
-def _same_words(old: str, new: str) -> int:
-    """How many words two texts begin with alike: a label that was read as one with its field."""
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(old.split(), new.split(), strict=False)))
-
-
-def _without(words: int, text: str) -> str:
-    return " ".join(text.split()[words:])
+def _beyond(old: str, new: str) -> str:
+    """The words of a text behind those that it begins with as another does: a label that was read as one with its field."""
+    same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(old.split(), new.split(), strict=False)))
+    return " ".join(new.split()[same:])
 
 
 def _in_field(caret: Box, click: Action) -> bool:

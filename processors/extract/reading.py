@@ -7,8 +7,7 @@ each, several at a time, so that results do not depend on the number of threads.
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict, deque
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -27,6 +26,7 @@ from processors.extract.pixels import peak
 from processors.extract.recognise import Reading, Recogniser
 from processors.extract.timings import Timings
 from processors.extract.watch import Settled
+from processors.remembered import Remembered
 
 REMEMBERED = 12  # screens kept as references
 MARGIN = 0.22  # of the ink's height: what the recogniser sees about it
@@ -57,7 +57,7 @@ class Reader:
     stats: ReadStats = field(default_factory=ReadStats)
     _memory: Memory = field(default_factory=Memory)
     _pages: deque[Page] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    _looks: OrderedDict[tuple[Box, bytes], style.Look] = field(default_factory=OrderedDict)
+    _looks: Remembered[style.Look] = field(default_factory=lambda: Remembered(LOOKS))
 
     def read(self, screen: Settled, dy: int = 0) -> list[Line]:
         """Lines of a settled screen. ``dy`` is by how much it was scrolled since the settled screen before it."""
@@ -96,15 +96,8 @@ class Reader:
 
     def look(self, image: np.ndarray, line: Line) -> style.Look:
         """:func:`style.look`, measured once for a line that stays as it is, to the pixel."""
-        key = (line.box, hashlib.blake2b(line.text.encode() + _cut(image, line.box).tobytes(), digest_size=16).digest())
-        found = self._looks.get(key)
-        if found is None:
-            found = self._looks[key] = style.look(image, line)
-            if len(self._looks) > LOOKS:
-                self._looks.popitem(last=False)
-        else:
-            self._looks.move_to_end(key)
-        return found
+        given = (str(line.box).encode(), line.text.encode(), _cut(image, line.box).tobytes())
+        return self._looks.get(lambda: style.look(image, line), *given)
 
     def _kept(self, line: Line) -> bool:
         return bool(line.text.strip()) and line.reading.confidence >= self.min_confidence

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Sequence
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from processors.extract.geometry import Box
 from processors.extract.line import Line
@@ -60,10 +62,37 @@ class Scene:
     duration: float
     height: int
     has_cursor: bool
-    explained: list[tuple[float, float]] = field(default_factory=list)
+    _explained: list[tuple[float, float]] = field(default_factory=list)  # in order, none touches the next
+
+    @cached_property
+    def _blinks(self) -> list[Moment]:
+        return [m for m in self.moments if m.change.caret]
+
+    def carets(self, since: float, until: float = math.inf) -> list[Box]:
+        """Where text cursors came or went from ``since`` to ``until``, both included."""
+        return [m.change.caret for m in between(self._blinks, since, until) if m.change.caret]
+
+    def between(self, since: float, until: float = math.inf) -> Sequence[Moment]:
+        """Moments from ``since`` to ``until``, both included."""
+        return between(self.moments, since, until)
+
+    def explain(self, stretches: Iterable[tuple[float, float]]) -> None:
+        """What happened then, both ends included, is used up."""
+        merged: list[tuple[float, float]] = []
+        for a, b in sorted([*self._explained, *stretches]):
+            if merged and a <= merged[-1][1]:
+                a, b = merged[-1][0], max(b, merged.pop()[1])
+            merged.append((a, b))
+        self._explained = merged
 
     def free(self, t: float) -> bool:
-        return not any(a <= t <= b for a, b in self.explained)
+        i = bisect_right(self._explained, t, key=lambda e: e[0]) - 1
+        return i < 0 or t > self._explained[i][1]
+
+
+def between(moments: Sequence[Moment], since: float, until: float = math.inf) -> Sequence[Moment]:
+    """Of moments in order of time those from ``since`` to ``until``, both included."""
+    return moments[bisect_left(moments, since, key=lambda m: m.t) : bisect_right(moments, until, key=lambda m: m.t)]
 
 
 def rests(seen: Watch) -> list[Rest]:
@@ -85,7 +114,7 @@ def rests(seen: Watch) -> list[Rest]:
 
 
 def rest_at(scene: Scene, t: float) -> Rest | None:
-    i = bisect_right([r.start for r in scene.rests], t) - 1
+    i = bisect_right(scene.rests, t, key=lambda r: r.start) - 1
     return scene.rests[i] if i >= 0 and scene.rests[i].end >= t else None
 
 
@@ -100,15 +129,10 @@ def bursts(moments: list[Moment]) -> list[list[Moment]]:
 
 
 def screen_before(scene: Scene, t: float) -> Screen | None:
-    found = [s for s in scene.screens if s.t_start < t - 0.001]
-    return found[-1] if found else None
+    i = bisect_left(scene.screens, t - 0.001, key=lambda s: s.t_start) - 1
+    return scene.screens[i] if i >= 0 else None
 
 
 def screen_after(scene: Scene, t: float) -> Screen | None:
-    return next((s for s in scene.screens if s.t_end >= t and s.t_start >= t - 0.001), None) or (
-        scene.screens[-1] if scene.screens else None
-    )
-
-
-def around(box: Box, by: int) -> Box:
-    return box[0] - by, box[1] - by, box[2] + 2 * by, box[3] + 2 * by
+    later = scene.screens[bisect_left(scene.screens, t - 0.001, key=lambda s: s.t_start) :]
+    return next((s for s in later if s.t_end >= t), scene.screens[-1] if scene.screens else None)

@@ -22,9 +22,9 @@ def shift(before: np.ndarray, after: np.ndarray, region: Box) -> int:
     _, _, w, h = region
     if w < SMALLEST[0] or h < SMALLEST[1]:
         return 0
-    old, new = _rows(before, region), _rows(after, region)
+    old, new = profile(before, region), profile(after, region)
     size = max(32, h // BANDS)
-    tops = [top for top in range(0, h - size + 1, size) if _textured(old[top : top + size])]
+    tops = [top for top in range(0, h - size + 1, size) if textured(old[top : top + size])]
     votes: list[int] = []
     refused: set[int] = set()
     for top in tops:
@@ -41,13 +41,14 @@ def shift(before: np.ndarray, after: np.ndarray, region: Box) -> int:
     return 0
 
 
-def _rows(image: np.ndarray, region: Box) -> np.ndarray:
-    """Means of each row's columns, float32 ``(h, COLUMNS)``; a width that can be divided makes that fast."""
+def profile(image: np.ndarray, region: Box, columns: int = COLUMNS) -> np.ndarray:
+    """What each row of a region looks like: float32 ``(h, columns)``, means of its columns; a width that can be divided makes that fast."""
     x, y, w, h = region
-    return np.asarray(cv2.resize(image[y : y + h, x : x + w - w % COLUMNS], (COLUMNS, h), interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(cv2.resize(image[y : y + h, x : x + w - w % columns], (columns, h), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _textured(band: np.ndarray) -> bool:
+def textured(band: np.ndarray) -> bool:
+    """Whether rows of a :func:`profile` differ enough from one another to be found elsewhere."""
     return bool(band.std() >= 2 and float(np.abs(np.diff(band, axis=0)).mean()) >= 0.3)
 
 

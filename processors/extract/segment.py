@@ -105,7 +105,7 @@ def read_part(
             timings.add("decode_and_watch", since)
             dy = sum(m.dy for m in watcher.seen.moments[seen_moments:])
             seen_moments = len(watcher.seen.moments)
-            lines = reading.submit(describer.read, settled, dy)
+            lines = reading.submit(reader.read, settled, dy)
             under_way.append(describing.submit(describer.describe, settled, lines, f"{part.number:03d}-{number:04d}.png"))
             number += 1
             take(AHEAD)
@@ -138,14 +138,11 @@ class _Line:
 
 
 class _Describer:
-    """What is done with each settled screen, in their order: texts by one thread, the rest by another while the next screen is read."""
+    """What is done with each settled screen once it is read, in their order, while the next one is read."""
 
     def __init__(self, reader: Reader, folder: Path, timings: Timings) -> None:
         self.reader, self.folder, self.timings = reader, folder, timings
         self.dimming = Dimming()
-
-    def read(self, settled: Settled, dy: int) -> list[Line]:
-        return self.reader.read(settled, dy)
 
     def describe(self, settled: Settled, reading: Future[list[Line]], name: str) -> Entry:
         lines = reading.result()

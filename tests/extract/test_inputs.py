@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,7 @@ import pytest
 from processors.extract.errors import BadVideo
 from processors.extract.pipeline import extract
 from processors.extract.settings import ExtractSettings
-
-spec = importlib.util.spec_from_file_location("extract_made", Path(__file__).with_name("conftest.py"))
-assert spec and spec.loader
-made = importlib.util.module_from_spec(spec)
-sys.modules[spec.name] = made
-spec.loader.exec_module(made)
+from tests.extract import made
 
 HOME, ORDERS = [("Inventory", 40, 60), ("Suppliers", 40, 150)], [("Orders", 40, 60), ("Berlin", 60, 170)]
 Write = Callable[[Sequence[np.ndarray], int], Path]
@@ -30,19 +23,7 @@ Write = Callable[[Sequence[np.ndarray], int], Path]
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
     """Writes frames as H.264 at a rate of frames and gives the file's path."""
-
-    def written(frames: Sequence[np.ndarray], rate: int) -> Path:
-        path = tmp_path / "made.mp4"
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=rate)
-            stream.height, stream.width = frames[0].shape[:2]
-            stream.pix_fmt, stream.options = "yuv420p", {"crf": "20", "preset": "ultrafast"}
-            for image in frames:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
-            container.mux(stream.encode())
-        return path
-
-    return written
+    return lambda frames, rate: made.video(tmp_path / "made.mp4", frames, rate, options={"crf": "20", "preset": "ultrafast"})
 
 
 def read(path: Path) -> dict[str, Any]:

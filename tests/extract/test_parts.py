@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
-import sys
 from pathlib import Path
 
-import av
 import pytest
 
 from processors.extract.decode import WHOLE, Decoder, parts
@@ -16,38 +13,11 @@ from processors.extract.pipeline import Timings, extract
 from processors.extract.segment import Seen, joined, packed, unpacked
 from processors.extract.settings import ExtractSettings
 from processors.extract.watch import Watch
-
-spec = importlib.util.spec_from_file_location("extract_made", Path(__file__).with_name("conftest.py"))
-assert spec and spec.loader
-made = importlib.util.module_from_spec(spec)
-sys.modules[spec.name] = made
-spec.loader.exec_module(made)
-
-PAGES = [
-    [("Inventory", 40, 60), ("Products", 40, 120)],
-    [("Products", 40, 60), ("Lamp", 60, 170), ("19.50", 240, 170)],
-    [("Settings", 300, 250), ("Language", 60, 130)],
-]
-
-
-def recording(tmp_path: Path, name: str = "long.mp4") -> Path:
-    """Eighteen seconds, a key frame each second, three pages."""
-    path = tmp_path / name
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.height, stream.width, stream.pix_fmt = made.HEIGHT, made.WIDTH, "yuv420p"
-        stream.options = {"crf": "18", "g": "10", "bf": "2"}
-        for n in range(180):
-            image = made.with_cursor(made.page(PAGES[n // 60]), 500 - 22 * min(n % 60, 20), 300)
-            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
-            frame.pts = n
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
+from tests.extract import made
 
 
 def test_parts_cover_every_frame_once_and_share_their_seams(tmp_path: Path) -> None:
-    video = recording(tmp_path)
+    video = made.recording(tmp_path)
     pieces = parts(video, 5)
     assert len(pieces) == 4 and pieces[0].begin is None and pieces[-1].end is None
     whole = [(f.t, f.index) for f in Decoder(video)]
@@ -58,7 +28,7 @@ def test_parts_cover_every_frame_once_and_share_their_seams(tmp_path: Path) -> N
 
 
 def test_a_file_that_is_damaged_is_one_part(tmp_path: Path) -> None:
-    video = recording(tmp_path, "long.mkv")
+    video = made.recording(tmp_path, "long.mkv")
     data = video.read_bytes()
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(data[: len(data) * 2 // 3])
@@ -66,7 +36,7 @@ def test_a_file_that_is_damaged_is_one_part(tmp_path: Path) -> None:
 
 
 def test_in_parts_by_several_processes_as_by_one(tmp_path: Path) -> None:
-    video = recording(tmp_path)
+    video = made.recording(tmp_path)
     timings = Timings()
     by_one = extract(video, settings=ExtractSettings(workers=1, part_s=5), timings=timings)
     by_two = extract(video, tmp_path / "two.json", ExtractSettings(workers=2, part_s=5))
@@ -79,7 +49,7 @@ def test_in_parts_by_several_processes_as_by_one(tmp_path: Path) -> None:
 
 
 def test_kept_parts_are_put_together_without_reading_again(tmp_path: Path) -> None:
-    video, settings = recording(tmp_path), ExtractSettings(workers=1, part_s=5)
+    video, settings = made.recording(tmp_path), ExtractSettings(workers=1, part_s=5)
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     second.mkdir()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,12 +12,6 @@ from processors.extract.line import Line
 from processors.extract.lookat import bands, unread
 from processors.extract.memory import Known, Memory, picture_of, shifted
 from processors.extract.recognise import Glyph, Reading
-
-spec = importlib.util.spec_from_file_location("extract_made", Path(__file__).with_name("conftest.py"))
-assert spec and spec.loader
-made = importlib.util.module_from_spec(spec)
-sys.modules[spec.name] = made
-spec.loader.exec_module(made)
 
 ROWS = [
     f"{name} {n}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,12 +14,7 @@ from processors.extract.stage import Extractor, ExtractStageSettings
 from schemas.names import ObjectRef
 from sinks.objects.folder import FolderStore
 from streams.objects import get_content, put_content, put_content_file
-
-spec = importlib.util.spec_from_file_location("extract_parts", Path(__file__).with_name("test_parts.py"))
-assert spec and spec.loader
-made = importlib.util.module_from_spec(spec)
-sys.modules[spec.name] = made
-spec.loader.exec_module(made)
+from tests.extract import made
 
 
 class Around:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,12 +12,7 @@ from processors.extract.change import Gate
 from processors.extract.decode import Decoder
 from processors.extract.scroll import shift
 from processors.extract.watch import Settled, Watcher
-
-spec = importlib.util.spec_from_file_location("extract_made", Path(__file__).with_name("conftest.py"))
-assert spec and spec.loader
-made = importlib.util.module_from_spec(spec)
-sys.modules[spec.name] = made
-spec.loader.exec_module(made)
+from tests.extract import made
 
 FIRST = [("Inventory", 40, 60), ("Products", 40, 120), ("Suppliers", 40, 150), ("Settings", 300, 250)]
 SECOND = [("Products", 40, 60), ("Name", 60, 130), ("Price", 240, 130), ("Stock", 420, 130), ("Lamp", 60, 170), ("19.50", 240, 170)]
