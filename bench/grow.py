@@ -5,8 +5,8 @@
     python -m bench.grow grow TABLES OUT --hold gentelella mui ...    the same without these applications, and how well they are then told
 
 Texts are taken from the page's truth, joined to lines as the reader would, so that a page costs a third of a second; pictures lose what a codec takes.
-A guess is right where it overlaps an element by 0.65. The first forest judges guesses one by one; the second also hears what the first says of
-their neighbours, and is grown on what a first forest says of applications that it was not grown on.
+A guess is right where it overlaps an element by half, and close by three quarters. The first forest judges guesses one by one; the second also
+hears what the first says of their neighbours, and is grown on what a first forest says of applications that it was not grown on.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import pickle
 import sys
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +28,22 @@ from processors.extract.context import WORTH, context
 
 KINDS = ("button", "link", "input", "checkbox", "radio", "select", "image", "heading", "table")
 PARTS = (2, 14)  # manners of guesses that are parts of a line: candidates.RUN, candidates.PIECE
-RIGHT, WRONG = 0.65, 0.4  # overlap from which a guess is right, and below which it is certainly not
-THIN = 0.2  # share of the certainly wrong that is grown on: there are fifty for each right one
-TREES = (90, 70)
-MOST = 26  # pictures of one application
+RIGHT, CLOSE = 0.5, 0.75  # overlap from which a guess covers an element, and from which it fits it
+WRONG = 0.3  # overlap below which a guess is certainly wrong
+THIN = 0.1  # share of the certainly wrong that is grown on: there are fifty for each right one
+LIKELY, FIT = 0.35, 0.5  # as ``elements.ADDED`` for what is scored here, and ``elements.CLOSE``
+PARTED = 2  # parts of the applications that the second forest is grown on, each told by a first forest of the other parts
+TREES = {"first": 200, "second": 180, "kinds": 40}
+MOST = 30  # pictures of one application
 GROWTH = {
-    "objective": "multiclass",
-    "num_class": 10,
-    "learning_rate": 0.15,
-    "num_leaves": 28,
+    "objective": "binary",
+    "learning_rate": 0.08,
+    "num_leaves": 40,
     "min_data_in_leaf": 40,
-    "feature_fraction": 0.5,
-    "bagging_fraction": 0.8,
+    "feature_fraction": 0.35,
+    "bagging_fraction": 0.7,
     "bagging_freq": 1,
-    "lambda_l2": 3,
+    "lambda_l2": 5,
     "verbose": -1,
     "num_threads": 1,
     "max_bin": 127,
@@ -48,6 +51,8 @@ GROWTH = {
     "force_row_wise": True,
     "seed": 7,
 }
+KINDS_GROWTH = {"objective": "multiclass", "num_class": len(KINDS), "num_leaves": 15, "learning_rate": 0.1}
+SECOND_GROWTH = {"num_leaves": 24, "learning_rate": 0.06}
 NARROW, WIDE = set("ilI.,:;'|!tjfr ()[]"), set("mwMWGOQ@HND%")
 
 
@@ -151,68 +156,112 @@ def kit(app: str) -> str:
     return app.split("-")[0]
 
 
-def grown(tables: list[Table], trees: int, thin: np.random.RandomState | None, **other: Any) -> Any:
-    """A forest, each application with nearly the same weight."""
+@dataclass(frozen=True)
+class Forest:
+    """Trees that say whether a guess is ``right``, whether it is ``close`` (the second forest alone), and of what kind it is if it is right."""
+
+    right: Any
+    close: Any
+    kinds: Any
+
+    def judge(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As ``processors.extract.forest.Forest.judge``."""
+        if not len(rows):
+            return np.zeros((0, 10)), np.zeros(0)
+        chance = self.right.predict(rows)
+        judged = np.zeros((len(rows), 10))
+        judged[:, 0] = 1 - chance
+        some = chance > WORTH
+        if some.any():
+            judged[some, 1:] = self.kinds.predict(rows[some]) * chance[some, None]
+        return judged, self.close.predict(rows) if self.close is not None else np.zeros(len(rows))
+
+
+def grown(tables: list[Table], trees: int, thin: np.random.RandomState | None, **other: Any) -> Forest:
+    """A forest, each application with nearly the same weight; ``thin``: only some of the certainly wrong guesses are used, and ``close`` is left out."""
     import lightgbm
 
     elements: Counter[str] = Counter()
     for t in tables:
         elements[kit(t["app"])] += len(t["truth"])
-    rows, labels, weights = [], [], []
-    for t in tables:
-        kept = (t["iou"] >= WRONG) | (thin.rand(len(t["iou"])) < THIN if thin is not None else True)
-        iou, right = t["iou"][kept], t["iou"][kept] >= RIGHT
-        weight = np.where(right, 1 + (iou - RIGHT) * 3, np.where(iou >= 0.5, 0.25, 1.0))
-        weight[iou < WRONG] *= 3.5 if thin is not None else 1.0
-        rows.append(t["rows"][kept])
-        labels.append(np.where(right, t["kind"][kept] + 1, 0))
-        weights.append(weight * (1000 / max(100, elements[kit(t["app"])])) ** 0.5)
-    data = lightgbm.Dataset(np.concatenate(rows), np.concatenate(labels), weight=np.concatenate(weights))
-    return lightgbm.train({**GROWTH, **other}, data, trees)
+    some = [t["iou"] >= WRONG if thin is not None else t["iou"] >= 0 for t in tables]
+    if thin is not None:
+        some = [s | (thin.rand(len(s)) < THIN) for s in some]
+    rows = np.concatenate([t["rows"][s] for t, s in zip(tables, some, strict=True)])
+    iou = np.concatenate([t["iou"][s] for t, s in zip(tables, some, strict=True)])
+    kind = np.concatenate([t["kind"][s] for t, s in zip(tables, some, strict=True)])
+    weight = np.concatenate(
+        [np.full(int(s.sum()), (1000 / max(100, elements[kit(t["app"])])) ** 0.5) for t, s in zip(tables, some, strict=True)]
+    )
+    heavy = weight * np.where(iou < WRONG, 1 / THIN if thin is not None else 1.0, 1.0)
+
+    def trained(at: float) -> Any:
+        doubt = np.where(np.abs(iou - at) < 0.04, 0.4, 1.0)
+        return lightgbm.train({**GROWTH, **other}, lightgbm.Dataset(rows, (iou >= at).astype(float), weight=heavy * doubt), trees)
+
+    right = iou >= RIGHT
+    kinds = lightgbm.train({**GROWTH, **KINDS_GROWTH}, lightgbm.Dataset(rows[right], kind[right], weight=weight[right]), TREES["kinds"])
+    return Forest(trained(RIGHT), trained(CLOSE) if thin is None else None, kinds)
 
 
 def beside(t: Table, judged: np.ndarray) -> Table:
     """What the second forest is told: the guesses worth it, with the first one's opinion of their neighbours."""
     worth = np.flatnonzero(1 - judged[:, 0] > WORTH)
-    names, columns = context(t["boxes"][worth], t["how"][worth], judged[worth].astype(np.float32))
+    names, columns = context(t["boxes"][worth], t["how"][worth], judged[worth].astype(np.float32), t["names"], t["rows"][worth])
     out = {**t, "names": [*t["names"], *names], "rows": np.concatenate([t["rows"][worth], columns], axis=1)}
     for key in ("boxes", "how", "text", "iou", "kind"):
         out[key] = t[key][worth]
     return out
 
 
-def two_forests(tables: list[Table]) -> tuple[Any, Any, list[str]]:
+def two_forests(tables: list[Table]) -> tuple[Forest, Forest, list[str]]:
     thin = np.random.RandomState(3)
     kits = sorted({kit(t["app"]) for t in tables})
-    half = {kits[i]: n % 2 for n, i in enumerate(np.random.RandomState(5).permutation(len(kits)))}
+    part = {kits[i]: n % PARTED for n, i in enumerate(np.random.RandomState(5).permutation(len(kits)))}
     second: list[Table] = []
-    for k in (0, 1):
-        without = grown([t for t in tables if half[kit(t["app"])] != k], TREES[0], thin)
-        second += [beside(t, without.predict(t["rows"])) for t in tables if half[kit(t["app"])] == k]
-    return (
-        grown(tables, TREES[0], thin),
-        grown(second, TREES[1], None, num_leaves=12, min_data_in_leaf=30, learning_rate=0.12),
-        second[0]["names"],
-    )
+    for k in range(PARTED):
+        without = grown([t for t in tables if part[kit(t["app"])] != k], TREES["first"], thin)
+        second += [beside(t, without.judge(t["rows"])[0]) for t in tables if part[kit(t["app"])] == k]
+    return grown(tables, TREES["first"], thin), grown(second, TREES["second"], None, **SECOND_GROWTH), second[0]["names"]
 
 
-def export(forest: Any, columns: list[str], path: Path) -> None:
-    """LightGBM's trees as one node of ONNX."""
+def export(forest: Forest, columns: list[str], path: Path) -> None:
+    """LightGBM's trees as nodes of ONNX: log odds of ``right`` and ``close``, chances of ``kinds``."""
     import onnx
     from onnx import TensorProto, helper
 
+    outputs = [(forest.right, "right", 1), (forest.kinds, "kinds", len(KINDS))]
+    if forest.close is not None:
+        outputs.append((forest.close, "close", 1))
+    graph = helper.make_graph(
+        [as_node(trees, name, n) for trees, name, n in outputs],
+        "elements",
+        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, [None, len(columns)])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, n]) for _, name, n in outputs],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)])
+    model.ir_version = 8
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "columns", " ".join(columns)
+    onnx.save(model, str(path))
+
+
+def as_node(trees: Any, name: str, classes: int) -> Any:
+    """Trees as one node of ONNX whose output is ``name``."""
+    from onnx import helper
+
     given: dict[str, list[Any]] = defaultdict(list)
-    for number, info in enumerate(forest.dump_model()["tree_info"]):
+    for number, info in enumerate(trees.dump_model()["tree_info"]):
         nodes: list[tuple[Any, ...]] = []
 
-        def walk(node: dict[str, Any], nodes: list[tuple[Any, ...]] = nodes) -> int:
+        def walk(branch: dict[str, Any], nodes: list[tuple[Any, ...]] = nodes) -> int:
             place = len(nodes)
             nodes.append(())
-            if "leaf_value" in node:
-                nodes[place] = ("LEAF", 0, 0.0, 0, 0, float(node["leaf_value"]))
+            if "leaf_value" in branch:
+                nodes[place] = ("LEAF", 0, 0.0, 0, 0, float(branch["leaf_value"]))
             else:
-                left, right = walk(node["left_child"]), walk(node["right_child"])
-                nodes[place] = ("BRANCH_LEQ", node["split_feature"], float(np.float32(node["threshold"])), left, right, None)
+                left, right = walk(branch["left_child"]), walk(branch["right_child"])
+                nodes[place] = ("BRANCH_LEQ", branch["split_feature"], float(np.float32(branch["threshold"])), left, right, None)
             return place
 
         walk(info["tree_structure"])
@@ -224,44 +273,36 @@ def export(forest: Any, columns: list[str], path: Path) -> None:
             ):
                 given[f"nodes_{key}"].append(v)
             if value is not None:
-                for key, v in (("treeids", number), ("nodeids", place), ("ids", number % 10), ("weights", value)):
-                    given[f"class_{key}"].append(v)
-    node = helper.make_node(
+                for key, v in (("treeids", number), ("nodeids", place), ("ids", number % classes), ("weights", value)):
+                    given[f"{'class' if classes > 1 else 'target'}_{key}"].append(v)
+    if classes == 1:
+        return helper.make_node("TreeEnsembleRegressor", ["rows"], [name], domain="ai.onnx.ml", n_targets=1, post_transform="NONE", **given)
+    labels = list(range(classes))
+    return helper.make_node(
         "TreeEnsembleClassifier",
         ["rows"],
-        ["label", "probabilities"],
+        ["label", name],
         domain="ai.onnx.ml",
-        classlabels_int64s=list(range(10)),
+        classlabels_int64s=labels,
         post_transform="SOFTMAX",
         **given,
     )
-    graph = helper.make_graph(
-        [node],
-        "elements",
-        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, [None, len(columns)])],
-        [
-            helper.make_tensor_value_info("label", TensorProto.INT64, [None]),
-            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 10]),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)])
-    model.ir_version = 8
-    entry = model.metadata_props.add()
-    entry.key, entry.value = "columns", " ".join(columns)
-    onnx.save(model, str(path))
 
 
-def told(t: Table, judged: np.ndarray, likely: float) -> list[tuple[str, np.ndarray]]:
+def told(t: Table, judged: np.ndarray, close: np.ndarray, likely: float) -> list[tuple[str, np.ndarray]]:
     """What ``elements.choose`` would take, without what it needs of the project."""
     chance, kind = 1 - judged[:, 0], judged[:, 1:].argmax(axis=1)
-    order = np.argsort(-chance, kind="stable")
+    order = np.argsort(-(chance + FIT * close), kind="stable")
     order = order[chance[order] > likely]
     boxes = t["boxes"][order]
-    likeness = overlaps(boxes, boxes)
+    common, size = in_common(boxes, boxes), boxes[:, 2] * boxes[:, 3]
+    likeness = common / (size[:, None] + size - common)
+    control = kind[order] <= KINDS.index("select")
+    nested = common / np.minimum(size[:, None], size) * (control[:, None] & control)
     kept: list[int] = []
     said: set[tuple[int, bool]] = set()
     for n, i in enumerate(order.tolist()):
-        if kept and likeness[n, kept].max() > 0.45:
+        if kept and (likeness[n, kept].max() > 0.45 or nested[n, kept].max() > 0.85):
             continue
         if t["text"][i] >= 0:
             key = (int(t["text"][i]), bool(kind[i] == KINDS.index("heading")))
@@ -272,11 +313,11 @@ def told(t: Table, judged: np.ndarray, likely: float) -> list[tuple[str, np.ndar
     return [(KINDS[kind[order[n]]], boxes[n]) for n in kept]
 
 
-def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def in_common(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Areas that boxes have in common, ``(len(a), len(b))``."""
     w = np.minimum(a[:, None, 0] + a[:, None, 2], b[:, 0] + b[:, 2]) - np.maximum(a[:, None, 0], b[:, 0])
     h = np.minimum(a[:, None, 1] + a[:, None, 3], b[:, 1] + b[:, 3]) - np.maximum(a[:, None, 1], b[:, 1])
-    common = np.maximum(w, 0) * np.maximum(h, 0)
-    return np.asarray(common / (a[:, None, 2] * a[:, None, 3] + b[:, 2] * b[:, 3] - common))
+    return np.asarray(np.maximum(w, 0) * np.maximum(h, 0))
 
 
 def main() -> None:
@@ -300,8 +341,8 @@ def main() -> None:
 
         pairs: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = defaultdict(list)
         for t in held:
-            table = beside(t, first.predict(t["rows"]))
-            found = told(table, second.predict(table["rows"]), 0.3)
+            table = beside(t, first.judge(t["rows"])[0])
+            found = told(table, *second.judge(table["rows"]), LIKELY)
             real: dict[str, Any] = {"t": 0.0, "texts": [], "elements": [{"kind": k, "text": "", "box": list(b)} for k, b in t["truth"]]}
             said: dict[str, Any] = {
                 "t_start": 0,

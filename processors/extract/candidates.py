@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from processors.extract.geometry import Box, area, centre, covered, inside, iou, overlap, union
-from processors.extract.page import Element, Page, Text
+from processors.extract.page import VIVID, Element, Page, Text, vivid
 from processors.extract.style import coloured_runs, ground
 
 REGION, LINE, RUN, ROW, ROOM, BLOCK, UNDERLINED, MARK, SQUARE, RULED, TABLE, FIGURE, BAND, TRIMMED, PIECE, SIGN = range(16)
@@ -57,6 +57,7 @@ def candidates(page: Page, opinions: list[Element]) -> list[Candidate]:
             cx, cy = centre(m.box)
             out += [Candidate((round(cx - s / 2), round(cy - s / 2), s, s), SQUARE, mark=n) for s in SQUARES if s >= max(w, h) + 2]
             out.append(Candidate((x - 3, y - 3, w + 6, h + 6), SQUARE, mark=n))
+            out.append(Candidate((x - 2, y - 1, w + 4, h + 2), MARK, mark=n))  # a sign's advance, not its ink
         if w > 1.5 * h and h <= LARGEST_ICON and w <= 240:
             for left, right in _signs(page, m.box):
                 out.append(Candidate((left, y, right - left, h), SIGN, mark=n))
@@ -75,9 +76,13 @@ def _at_text(page: Page, n: int, owner: Box, ends: list[int]) -> list[Candidate]
     middle = centre(t.ink)[1]
     size = t.look.font_size
     out = [Candidate((x, y, w, h), LINE, text=n, words=t.text)]
+    low = t.ink[3] + 4  # of letters that are tall for their size, or a line without tall ones
+    if h >= low + 4:
+        out.append(Candidate((x, t.ink[1] - 2, w, low), LINE, text=n, words=t.text))
     runs = coloured_runs(page.image, t.line, t.look)
     if len(runs) > 1:
-        out += [Candidate((box[0], y, box[2], h), RUN, text=n, words=words) for words, box, _ in runs]
+        least = max(vivid(colour) for _, _, colour in runs) - VIVID  # plain words beside coloured ones are no links
+        out += [Candidate((box[0], y, box[2], h), RUN, text=n, words=words) for words, box, colour in runs if vivid(colour) > least]
     out += [Candidate((x0, y, x1 - x0, h), PIECE, text=n, words=words) for x0, x1, words in _pieces(t)]
     near = [m.box for m in page.marks if max(m.box[2:]) <= LARGEST_ICON and overlap(m.box, (x - 16, y, w + 32, h)) and m.box[3] <= 3 * h]
     whole = union([(x, t.ink[1], w, t.ink[3]), *near])
@@ -96,6 +101,11 @@ def _at_text(page: Page, n: int, owner: Box, ends: list[int]) -> list[Candidate]
             if leading != LEADINGS[0]:
                 out.append(Candidate((x, top, w, high), BLOCK, text=n))
         if t.look.weight == 700 or size >= LOUD * page.body_size:
+            for inset in _insets(t.ink, owner):
+                out += [
+                    Candidate((owner[0] + inset, round(y + h / 2 - high / 2), owner[2] - 2 * inset, high), BLOCK, text=n)
+                    for high in (round(1.2 * size), round(1.45 * size))
+                ]
             for end in [e for e in ends if e > x + w + 40 and abs(e - right) > 12]:
                 out += [
                     Candidate((x, round(y + h / 2 - high / 2), end - x, high), BLOCK, text=n)
@@ -110,6 +120,12 @@ def _at_text(page: Page, n: int, owner: Box, ends: list[int]) -> list[Candidate]
             bottom = rule[1] + 2
             out += [Candidate((rule[0], bottom - high, rule[2], high), UNDERLINED, text=n) for high in (28, 34, 40, 48, 56)]
     return out
+
+
+def _insets(ink: Box, owner: Box) -> list[int]:
+    """Rooms at either side of a title that stands in the middle of its panel."""
+    before, behind = ink[0] - owner[0], owner[0] + owner[2] - ink[0] - ink[2]
+    return [0, 20] if before > 40 and abs(before - behind) <= 0.06 * owner[2] else []
 
 
 def _pieces(t: Text) -> list[tuple[int, int, str]]:
@@ -154,6 +170,10 @@ def _rows(page: Page, n: int, whole: Box, owner: Box) -> list[Candidate]:
         for k, o in enumerate(page.texts)
         if k != n and abs(o.ink[0] - t.ink[0]) <= 4 and 14 < abs(centre(o.ink)[1] - middle) <= 80
     )
+    mine = page.owner[n]
+    if not column and owner[2] <= 340 and mine is not None:  # alone in a panel: as high as whatever stands nearest is away
+        away = (abs(centre(page.texts[k].ink)[1] - middle) for k in page.within[mine])
+        column = sorted(d for d in away if 14 < d <= 80)
     out = []
     if column and owner[2] <= 480:
         pitch = round(column[0])

@@ -9,10 +9,18 @@ import numpy as np
 
 WORTH = 0.03  # chance from which a guess is looked at a second time
 CLASSES = 10
+# What makes two texts look the same, and by how much each may differ.
+STYLE = {"t_vivid": 24.0, "t_blue": 24.0, "t_contrast": 30.0, "t_bigger": 0.12, "t_weight": 150.0}
+# What may stand in one another, by its column in ``judged``.
+HOLDERS = {"button": 1, "link": 2, "input": 3, "select": 6, "heading": 8, "table": 9}
+HELD = {"button": 1, "link": 2, "input": 3, "checkbox": 4, "image": 7}
 
 
-def context(boxes: np.ndarray, how: np.ndarray, judged: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Names of the columns, and float32 ``(guesses, columns)``, of guesses with ``boxes`` (x, y, w, h), made in manner ``how`` and ``judged`` once."""
+def context(
+    boxes: np.ndarray, how: np.ndarray, judged: np.ndarray, names_told: list[str], told: np.ndarray
+) -> tuple[list[str], np.ndarray]:
+    """Names of the columns, and float32 ``(guesses, columns)``, of guesses with ``boxes`` (x, y, w, h), made in manner ``how``, with evidence ``told``
+    (columns ``names_told``), and ``judged`` once."""
     chance = 1 - judged[:, 0]
     kind = judged[:, 1:].argmax(axis=1)
     x, y, w, h = boxes.astype(np.float64).T
@@ -40,13 +48,22 @@ def context(boxes: np.ndarray, how: np.ndarray, judged: np.ndarray) -> tuple[lis
     add("best_around", best(within))
     add("best_inside", best(within.T))
     add("inside", (within.T & (chance > 0.3)[None, :]).sum(axis=1))
+    for name, k in HOLDERS.items():
+        add("in_" + name, np.where(within, judged[None, :, k], 0).max(axis=1, initial=0))
+    for name, k in HELD.items():
+        add("holds_" + name, np.where(within.T, judged[None, :, k], 0).max(axis=1, initial=0))
+    add("votes", np.where(likeness > 0.5, chance[None, :], 0).sum(axis=1))
     alike = how[:, None] == how
 
     def near(a: np.ndarray, by: float = 3) -> np.ndarray:
         return np.asarray(np.abs(a[:, None] - a) <= by)
 
     apart = likeness < 0.05
+    styled = (told[:, names_told.index("t_weight")] >= 0)[:, None] & apart
+    for column, by in STYLE.items():
+        styled &= near(told[:, names_told.index(column)].astype(np.float64), by)
     for name, where in (
+        ("style", styled & alike),
         ("column", near(x) & near(h) & apart),
         ("row", near(y) & near(h) & apart),
         ("size", near(w) & near(h) & apart & alike),

@@ -14,7 +14,7 @@ import numpy as np
 
 from processors.extract.candidates import BLOCK, LINE, PIECE, RUN, Candidate, candidates
 from processors.extract.context import WORTH, context
-from processors.extract.evidence import KINDS, evidence, ious
+from processors.extract.evidence import KINDS, evidence, ious, overlaps
 from processors.extract.forest import forests
 from processors.extract.geometry import area, centre, covered, grown, holds, iou
 from processors.extract.page import Colour, Element, Page, Text, far, vivid
@@ -27,12 +27,15 @@ __all__ = ["Element", "Found", "Text", "find", "look_for"]
 ADDED = 0.5  # from which a guess is an element where the rules have none
 REPLACED = 0.65  # from which it is one instead of what the rules have there
 POSSIBLE = 0.08  # from which it is one if somebody clicked or typed there
-RENAMED = 0.93  # from which what the rules have drawn a box about is of another kind
+RENAMED = 0.97  # certainty of its kind from which what the rules have drawn a box about is of another
 # Below so much what the rules say is dropped. Links that are mere signs are not: rules know them by their repetition in tables.
-DOUBTED = {"button": 0.1, "radio": 0.3, "heading": 0.03, "image": 0.03, "input": 0.03, "link": 0.03}
+DOUBTED = {"button": 0.3, "radio": 0.3, "heading": 0.09, "image": 0.09, "input": 0.09, "link": 0.09}
 SAME = 0.7  # overlap from which a guess is the thing that the rules speak of
 CLASH = 0.3  # overlap from which the rules and the forests speak of one thing
 APART = 0.45  # overlap (intersection over union) from which two guesses contradict one another
+CLOSE = 0.5  # weight of a guess's fit beside its chance to be an element at all
+NESTED = 0.85  # share of the smaller of two controls from which one stands in the other
+CONTROLS = [KINDS.index(k) for k in ("button", "link", "input", "checkbox", "radio", "select")]
 TICKED = 0.08  # share of a small box's inside that is ink from which it is ticked
 
 
@@ -54,24 +57,27 @@ def look_for(image: np.ndarray, texts: Sequence[Text], found: Sequence[Region]) 
     page = Page(image, texts, found)
     opinions = by_rules(page)
     guesses = candidates(page, opinions)
-    guesses, judged = _judged(guesses, *evidence(page, guesses, opinions))
-    seen = [_element(page, guesses[i], judged[i], opinions) for i in choose(guesses, judged, ADDED)]
-    elements = settled([e for e in opinions if e.kind in KINDS and not doubted(e, guesses, judged)], seen)
+    guesses, judged, close = _judged(guesses, *evidence(page, guesses, opinions))
+    chosen = choose(guesses, judged, close, ADDED)
+    seen = [_element(page, guesses[i], judged[i], opinions) for i in chosen]
+    sure = judged[chosen, 1:].max(axis=1, initial=0)
+    elements = settled([e for e in opinions if e.kind in KINDS and not doubted(e, guesses, judged)], seen, sure.tolist())
     others = [e for e in opinions if e.kind not in KINDS and not (e.kind in ("icon", "graphic") and _taken(e, elements))]
-    possible = [_element(page, guesses[i], judged[i], opinions) for i in choose(guesses, judged, POSSIBLE)]
+    possible = [_element(page, guesses[i], judged[i], opinions) for i in choose(guesses, judged, close, POSSIBLE)]
     possible = [e for e in possible if all(iou(e.box, o.box) <= APART for o in elements)]
     return Found(sorted(elements + others, key=_reading_order), sorted(possible, key=_reading_order))
 
 
-def _judged(guesses: list[Candidate], names: list[str], rows: np.ndarray) -> tuple[list[Candidate], np.ndarray]:
-    """The guesses worth a second look, and how likely each is what: judged by itself first, then again beside its rivals and peers."""
+def _judged(guesses: list[Candidate], names: list[str], rows: np.ndarray) -> tuple[list[Candidate], np.ndarray, np.ndarray]:
+    """The guesses worth a second look, how likely each is what, and how likely it is close: judged by itself first, then again beside its rivals and
+    peers."""
     first, second = forests()
-    judged = first.judge(names, rows)
+    judged, _ = first.judge(names, rows)
     worth = np.flatnonzero(1 - judged[:, 0] > WORTH)
     left = [guesses[i] for i in worth]
     boxes = np.array([g.box for g in left], np.float64).reshape(-1, 4)
-    more, columns = context(boxes, np.array([g.how for g in left]), judged[worth])
-    return left, second.judge([*names, *more], np.concatenate([rows[worth], columns], axis=1))
+    more, columns = context(boxes, np.array([g.how for g in left]), judged[worth], names, rows[worth])
+    return left, *second.judge([*names, *more], np.concatenate([rows[worth], columns], axis=1))
 
 
 def doubted(told: Element, guesses: Sequence[Candidate], judged: np.ndarray) -> bool:
@@ -83,20 +89,20 @@ def doubted(told: Element, guesses: Sequence[Candidate], judged: np.ndarray) -> 
     return float((1 - judged[same, 0]).max(initial=0)) < DOUBTED.get(told.kind, 0.0)
 
 
-def settled(told: Sequence[Element], seen: Sequence[Element]) -> list[Element]:
-    """What rules ``told`` and forests have ``seen``, as one.
+def settled(told: Sequence[Element], seen: Sequence[Element], sure: Sequence[float]) -> list[Element]:
+    """What rules ``told`` and forests have ``seen`` (and are so ``sure`` that it is there and of its kind), as one.
 
     A likely element is added where the rules have nothing, and takes the place of what they say of nearly the same box where it is very likely; a box that
     is drawn keeps its edges, which the rules have measured, and is given its kind.
     """
     kept = list(told)
     added: list[Element] = []
-    for e in seen:
+    for e, certain in zip(seen, sure, strict=True):
         against = [o for o in kept if _contradict(e, o)]
         drawn = next((o for o in against if o.fill is not None or o.border is not None), None)
         if e.confidence <= (REPLACED if against else ADDED) or any(iou(e.box, o.box) <= CLASH for o in against):
             continue
-        if drawn is not None and e.kind != drawn.kind and e.confidence <= RENAMED:
+        if drawn is not None and e.kind != drawn.kind and certain <= RENAMED:
             continue
         kept = [o for o in kept if o not in against]
         added.append(e if drawn is None else replace(drawn, kind=e.kind, confidence=e.confidence, checked=e.checked or drawn.checked))
@@ -112,19 +118,25 @@ def _contradict(a: Element, b: Element) -> bool:
     return max(covered(a.box, b.box), covered(b.box, a.box)) > 0.85
 
 
-def choose(guesses: Sequence[Candidate], judged: np.ndarray, likely: float) -> list[int]:
-    """Indices of guesses that hold together, the likeliest first: none overlaps another much, and a line of text is one control and one
-    heading at most."""
+def choose(guesses: Sequence[Candidate], judged: np.ndarray, close: np.ndarray, likely: float) -> list[int]:
+    """Indices of guesses that hold together, the likeliest and closest first: none overlaps another much, no control stands in another, and a line of
+    text is one control and one heading at most."""
     chance = 1 - judged[:, 0]
-    heading = judged[:, 1:].argmax(axis=1) == KINDS.index("heading")
-    order = np.argsort(-chance, kind="stable")
+    kind = judged[:, 1:].argmax(axis=1)
+    heading = kind == KINDS.index("heading")
+    order = np.argsort(-(chance + CLOSE * close), kind="stable")
     order = order[chance[order] > likely]
     boxes = np.array([guesses[i].box for i in order], np.float64).reshape(-1, 4)
-    likeness = ious(boxes, boxes)
+    common = overlaps(boxes, boxes)
+    size = boxes[:, 2] * boxes[:, 3]
+    likeness = common / (size[:, None] + size - common)
+    nested = common / np.minimum(size[:, None], size)
+    control = np.isin(kind[order], CONTROLS)
+    nested *= control[:, None] & control
     kept: list[int] = []
     said: set[tuple[int, bool]] = set()
     for n, i in enumerate(order.tolist()):
-        if kept and likeness[n, kept].max() > APART:
+        if kept and (likeness[n, kept].max() > APART or nested[n, kept].max() > NESTED):
             continue
         guess = guesses[i]
         if guess.text >= 0:

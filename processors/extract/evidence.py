@@ -19,7 +19,17 @@ from processors.extract.pixels import gradient
 
 KINDS = ("button", "link", "input", "checkbox", "radio", "select", "image", "heading", "table")
 MISSING = -1.0
-AROUND = ("around_fill_far", "within", "parts")
+# Of the regions about a guess, the smallest of them (o_), and those within it.
+AROUND = ("around_fill_far", "within", "o_left", "o_above", "o_right", "o_below", "o_texts", "o_bordered", "o_radius", "parts")
+# Words that buttons begin with in any application; what begins otherwise is judged by its looks alone.
+_VERBS = """
+add apply approve archive assign authorize back browse buy calculate cancel change choose clear close compare confirm connect continue copy create
+delete deploy disable discard done download drop edit enable execute exit explain export filter find finish generate go hide import insert
+install invite join load log login logout merge move new next ok open pause play post preview previous print publish query refresh register
+reject reload remove rename reply reset restart restore resume retry run save search select send set share show sign skip sort start stop
+submit subscribe switch sync test toggle try undo unlock update upload upgrade validate verify view
+"""
+VERBS = frozenset(_VERBS.split())
 TOP = 150  # rows from which it no longer matters how far down something stands
 Columns = dict[str, np.ndarray]
 
@@ -34,6 +44,8 @@ def evidence(page: Page, guesses: Sequence[Candidate], opinions: Sequence[Elemen
     _regions(out, page, guesses, boxes)
     _marks(out, page, guesses, boxes)
     _neighbours(out, guesses, boxes)
+    tables = np.array(page.tables, np.float64).reshape(-1, 4)
+    out["in_table"] = (overlaps(boxes, tables) / (boxes[:, 2] * boxes[:, 3])[:, None]).max(axis=1, initial=0)
     _opinions(out, boxes, opinions)
     names = list(out)
     return names, np.stack([np.asarray(out[n], np.float32) for n in names], axis=1) if len(guesses) else np.zeros(
@@ -200,11 +212,27 @@ def _about_texts(page: Page) -> dict[str, list[float]]:
             "bar_top",
             "bar_side",
             "owner_first",
+            "verb",
+            "path",
+            "repeated",
+            "peers",
+            "peers_letters",
+            "size_rank",
+            "row_alike",
+            "row_at",
         ]
     }
+    said = Counter(t.text.casefold() for t in texts)
+    counts = np.array([len(t.text) for t in texts], np.float64)
+    lefts = np.array([t.ink[0] for t in texts], np.float64)
+    sizes = np.array([t.look.font_size for t in texts], np.float64)
+    colours = np.array([t.look.colour for t in texts], np.int64).reshape(-1, 3)
+    every = max(1.0, float(counts.sum()))
     for n, t in enumerate(texts):
         x, y, w, h = t.ink
         look, text = t.look, t.text
+        alike = (np.abs(colours - colours[n]).max(axis=1) < 40) & (np.abs(sizes - sizes[n]) < 1.5)
+        peers = alike & (np.abs(lefts - x) <= 3)
         bare = text.replace(" ", "") or " "
         b, g, r = look.colour
         row = page.rows[page.row_of[n]]
@@ -252,6 +280,14 @@ def _about_texts(page: Page) -> dict[str, list[float]]:
             "bar_top": float(bar is not None and bar[2] >= 0.6 * width),
             "bar_side": float(bar is not None and bar[2] < 0.6 * width),
             "owner_first": float(owner is not None and min(page.within[owner], key=lambda i: (texts[i].ink[1] // 8, texts[i].ink[0])) == n),
+            "verb": float(text.split(" ")[0].casefold() in VERBS),
+            "path": float("/" in text and " " not in text),
+            "repeated": said[text.casefold()],
+            "peers": float(peers.sum()),
+            "peers_letters": float(counts[peers].mean()),
+            "size_rank": float(counts[sizes > look.font_size + 0.5].sum()) / every,
+            "row_alike": float(alike[row].mean()),
+            "row_at": at,
         }
         for k, v in values.items():
             out[k].append(float(v))
@@ -309,6 +345,16 @@ def _regions(out: Columns, page: Page, guesses: Sequence[Candidate], boxes: np.n
     has = around.any(axis=1)
     out["around_fill_far"] = np.where(has, facts[owner, 6], 0)
     out["within"] = around.sum(axis=1)
+    outer = np.where(has[:, None], rows[owner], np.array([0, 0, page.width, page.height], np.float64))
+    out["o_left"], out["o_above"] = boxes[:, 0] - outer[:, 0], boxes[:, 1] - outer[:, 1]
+    out["o_right"] = outer[:, 0] + outer[:, 2] - boxes[:, 0] - boxes[:, 2]
+    out["o_below"] = outer[:, 1] + outer[:, 3] - boxes[:, 1] - boxes[:, 3]
+    inks = np.array([t.ink for t in page.texts], np.float64).reshape(-1, 4)
+    mx, my = inks[:, 0] + inks[:, 2] / 2, inks[:, 1] + inks[:, 3] / 2
+    x, y, w, h = (rows[:, i : i + 1] for i in range(4))
+    told = ((mx >= x) & (mx <= x + w) & (my >= y) & (my <= y + h)).sum(axis=1)
+    out["o_texts"] = np.where(has, told[owner], len(inks))
+    out["o_bordered"], out["o_radius"] = np.where(has, facts[owner, 0], MISSING), np.where(has, facts[owner, 2], MISSING)
     out["parts"] = ((common > 0.95 * sizes[None, :]) & (sizes[None, :] < 0.85 * mine[:, None])).sum(axis=1)
 
 

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from processors.extract.context import WORTH
+from processors.extract.evidence import KINDS
+
 HERE = Path(__file__).parent
 
 
@@ -23,18 +26,31 @@ class Forest:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
         self.session: Any = ort.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])
+        self.fits = any(o.name == "close" for o in self.session.get_outputs())
         self.columns = self.session.get_modelmeta().custom_metadata_map["columns"].split(" ")
 
-    def judge(self, names: list[str], rows: np.ndarray) -> np.ndarray:
-        """How likely each guess is no element (column 0) or one of :data:`evidence.KINDS` (columns 1 to 9), float32.
+    def judge(self, names: list[str], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Two float32 arrays: how likely each guess is no element (column 0) or one of :data:`evidence.KINDS` (columns 1 to 9; zeros below
+        :data:`context.WORTH`), which is so where it covers one by half; and how likely it is that it covers one by three quarters (zeros from the first forest, which is not asked).
 
         :raises ValueError: where the evidence is not what the forest was grown on
         """
         if names != self.columns:
             raise ValueError(f"the forest asks for {len(self.columns)} columns and is given others: it must be grown again (bench.grow)")
         if not len(rows):
-            return np.zeros((0, 10), np.float32)
-        return np.asarray(self.session.run(["probabilities"], {"rows": rows})[0])
+            return np.zeros((0, 10), np.float32), np.zeros(0, np.float32)
+        right, *close = self.session.run(["right", *(["close"] if self.fits else [])], {"rows": rows})
+        chance = _logistic(right)
+        judged = np.zeros((len(rows), 1 + len(KINDS)), np.float32)
+        judged[:, :1] = 1 - chance
+        worth = np.flatnonzero(chance[:, 0] > WORTH)  # of what is nothing nobody asks the kind
+        if len(worth):
+            judged[worth, 1:] = self.session.run(["kinds"], {"rows": rows[worth]})[0] * chance[worth]
+        return judged, _logistic(close[0])[:, 0] if close else np.zeros(len(rows), np.float32)
+
+
+def _logistic(values: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-values)), np.float32)
 
 
 @lru_cache(maxsize=1)
