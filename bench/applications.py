@@ -2,8 +2,9 @@
 
     python -m bench.applications OUT PYTHON WORK [NAME ...]
 
-PYTHON is the interpreter of an environment that has datasette, django, django-jazzmin, django-unfold, flask-admin, flask-sqlalchemy, nicegui, dash, notebook,
-furo, mkdocs-material, sphinx, sphinx-rtd-theme, sphinx-book-theme and pydata-sphinx-theme; WORK is where content and sites are built. What is not installed is left out, and said so.
+PYTHON is the interpreter of an environment that has datasette, django, django-jazzmin, django-unfold, django-simpleui, flask-admin, flask-sqlalchemy,
+flask-appbuilder, sqladmin, starlette-admin, greenlet, streamlit, gradio, panel, nicegui, dash, notebook, furo, mkdocs-material, sphinx, sphinx-rtd-theme,
+sphinx-book-theme and pydata-sphinx-theme; WORK is where content and sites are built. What is not installed is left out, and said so.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from bench.pages import App, visit
 HERE = Path(__file__).parent / "kits" / "apps"
 ADMIN = ("/admin/", "/admin/auth/user/", "/admin/auth/user/2/change/", "/admin/auth/group/add/", "/admin/auth/user/add/")
 MADE_UP = tuple(f"/p{n}" for n in range(8))
+HEADLESS = ("--server.headless=true", "--browser.gatherUsageStats=false")
 SERVED: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "datasette": (
         ["-m", "datasette", "serve", "{work}/things.db", "-p", "{port}"],
@@ -37,6 +39,25 @@ SERVED: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "flaskadmin": (
         [str(HERE / "flask_admin_app.py"), "{port}", "{work}/things.db"],
         ("/admin/harbour/", "/admin/vessel/", "/admin/vessel/new/?url=/admin/vessel/", "/admin/ticket/edit/?id=1"),
+    ),
+    "simpleui": ([str(HERE / "django_admin.py"), "{port}", "simpleui"], ADMIN[1:]),
+    "sqladmin": (
+        [str(HERE / "models_app.py"), "{port}", "{work}/things.db", "sqladmin"],
+        ("/admin/", "/admin/harbour/list", "/admin/vessel/create", "/admin/ticket/edit/1", "/admin/invoice/details/2", "/admin/route/list"),
+    ),
+    "starlette_admin": (
+        [str(HERE / "models_app.py"), "{port}", "{work}/things.db", "starlette_admin"],
+        ("/admin/", "/admin/harbour/list", "/admin/vessel/create", "/admin/ticket/edit/1", "/admin/invoice/detail/2", "/admin/route/list"),
+    ),
+    "appbuilder": (
+        [str(HERE / "models_app.py"), "{port}", "{work}/things.db", "appbuilder"],
+        ("/", "/harbourview/list/", "/vesselview/add", "/ticketview/edit/1", "/invoiceview/show/2", "/users/list/", "/roles/list/"),
+    ),
+    "gradio": ([str(HERE / "widget_app.py"), "{port}", "gradio"], MADE_UP),
+    "panel": ([str(HERE / "widget_app.py"), "{port}", "panel"], MADE_UP),
+    "streamlit": (
+        ["-m", "streamlit", "run", str(HERE / "streamlit_widgets.py"), "--server.port={port}", *HEADLESS],
+        tuple(f"/?p={n}" for n in range(8)),
     ),
     "nicegui": ([str(HERE / "widget_app.py"), "{port}", "nicegui"], MADE_UP),
     "dash": ([str(HERE / "widget_app.py"), "{port}", "dash"], tuple(p + "/" for p in MADE_UP)),

@@ -1,4 +1,4 @@
-"""Pages made up of a widget library's controls, served: ``python widget_app.py PORT nicegui|dash``.
+"""Pages made up of a widget library's controls, served: ``python widget_app.py PORT nicegui|dash|gradio|panel``.
 
 Each address ``/p0`` to ``/p7`` shows other controls in another order.
 """
@@ -137,6 +137,96 @@ def on_dash(port: int) -> None:
             style={"fontFamily": r.choice(["sans-serif", "Arial", "serif"]), "margin": r.choice([8, 24, 40])},
         )
     server.run(host="127.0.0.1", port=port)
+
+
+def on_gradio(port: int) -> None:
+    import gradio as gr
+    import uvicorn
+    from fastapi import FastAPI
+
+    whole = FastAPI()
+    for n in range(PAGES):
+        r = Random(n)
+        theme = r.choice([gr.themes.Default, gr.themes.Soft, gr.themes.Base, gr.themes.Glass, gr.themes.Monochrome])()
+
+        def part(r: Random = r) -> Any:
+            return r.choice(
+                [
+                    lambda: gr.Textbox(label=noun(r), placeholder=words(r, 3), lines=r.choice([1, 1, 3])),
+                    lambda: gr.Dropdown([noun(r) for _ in range(4)], label=noun(r)),
+                    lambda: gr.Checkbox(label=words(r, 3), value=r.random() < 0.5),
+                    lambda: gr.CheckboxGroup([noun(r) for _ in range(3)], label=noun(r)),
+                    lambda: gr.Radio([noun(r) for _ in range(3)], label=noun(r)),
+                    lambda: gr.Slider(0, 90, r.randint(1, 80), label=noun(r)),
+                    lambda: gr.Number(r.randint(1, 80), label=noun(r)),
+                    lambda: gr.Button(r.choice(VERBS), variant=r.choice(["primary", "secondary", "stop"])),
+                    lambda: gr.Dataframe([*rows(r).values()], headers=None),
+                    lambda: gr.Markdown(f"{'#' * r.randint(2, 4)} {words(r, 3)}\n{words(r, 9)} [{noun(r)}](/p1) {words(r, 4)}"),
+                    lambda: gr.HTML(f'<img src="{picture(r)}">'),
+                    lambda: gr.File(label=noun(r)),
+                    lambda: gr.Label({noun(r): 0.7, noun(r): 0.3}),
+                ]
+            )()
+
+        with gr.Blocks() as demo:
+            gr.Markdown(f"# {words(r, 2)}\n{words(r, 12)}")
+            if r.random() < 0.4:
+                for _ in range(r.randint(2, 3)):
+                    with gr.Tab(noun(r)):
+                        for _ in range(4):
+                            part()
+            for _ in range(r.randint(1, 3)):
+                with gr.Row():
+                    for _ in range(r.randint(1, 3)):
+                        with gr.Column():
+                            for _ in range(r.randint(1, 4)):
+                                part()
+        gr.mount_gradio_app(whole, demo, f"/p{n}", theme=theme)
+    uvicorn.run(whole, host="127.0.0.1", port=port, log_level="error")
+
+
+def on_panel(port: int) -> None:
+    import pandas as pd
+    import panel as pn
+
+    pn.extension("tabulator")
+    templates = [pn.template.FastListTemplate, pn.template.MaterialTemplate, pn.template.BootstrapTemplate, pn.template.VanillaTemplate]
+
+    def page(n: int) -> Any:
+        r = Random(n)
+        w = pn.widgets
+
+        def part() -> Any:
+            return r.choice(
+                [
+                    lambda: w.TextInput(name=noun(r), placeholder=words(r, 2)),
+                    lambda: w.Select(name=noun(r), options=[noun(r) for _ in range(4)]),
+                    lambda: w.Checkbox(name=words(r, 2), value=r.random() < 0.5),
+                    lambda: w.CheckBoxGroup(options=[noun(r) for _ in range(3)], inline=r.random() < 0.5),
+                    lambda: w.RadioBoxGroup(options=[noun(r) for _ in range(3)], inline=r.random() < 0.5),
+                    lambda: w.RadioButtonGroup(options=[noun(r) for _ in range(3)]),
+                    lambda: w.Button(name=r.choice(VERBS), button_type=r.choice(["default", "primary", "success", "danger", "light"])),
+                    lambda: w.IntInput(name=noun(r), value=r.randint(1, 80)),
+                    lambda: w.TextAreaInput(name=noun(r)),
+                    lambda: w.DatePicker(name=noun(r)),
+                    lambda: w.FileInput(),
+                    lambda: w.Tabulator(pd.DataFrame(rows(r)), show_index=False),
+                    lambda: pn.pane.DataFrame(pd.DataFrame(rows(r))),
+                    lambda: pn.pane.Markdown(f"{'#' * r.randint(1, 4)} {words(r, 3)}\n{words(r, 9)} [{noun(r)}](/p1) {words(r, 4)}"),
+                    lambda: pn.pane.HTML(f"<img src='{picture(r)}'>"),
+                    lambda: pn.Card(words(r, 9), title=noun(r)),
+                    lambda: pn.Tabs(*((noun(r), w.TextInput(name=noun(r))) for _ in range(3))),
+                ]
+            )()
+
+        template = r.choice(templates)(title=noun(r), theme="dark" if r.random() < 0.25 else "default")
+        for _ in range(r.randint(0, 5)):
+            template.sidebar.append(part())
+        for _ in range(r.randint(2, 4)):
+            template.main.append(pn.Row(*(pn.Column(*(part() for _ in range(r.randint(1, 4)))) for _ in range(r.randint(1, 3)))))
+        return template
+
+    pn.serve({f"p{n}": (lambda n=n: page(n)) for n in range(PAGES)}, port=port, address="127.0.0.1", show=False, title="Harbour")
 
 
 if __name__ in ("__main__", "__mp_main__"):
