@@ -94,6 +94,8 @@ def _entity(draft: EntityDraft, keys: dict[int, str], drafts: Sequence[EntityDra
     last = [clean(f.label).lower().split(" ")[-1] for f in draft.fields]
     many = sum(is_plural(word) and word not in _PLURAL_FIELDS for word in last) * 2 >= len(last)
     for field in _distinct(draft.fields)[:MAX_FIELDS]:
+        if field.type is None and not field.target and not field.options and f" {one.lower()}".endswith(f" {clean(field.label).lower()}"):
+            field.type = "text"  # the word of a word: its name, and no other record
         made = _field(field, taken, keys, drafts, shouting, plural=many and not field.definite)
         taken.add(made.key)
         fields.append(made)

@@ -44,7 +44,7 @@ _KEEPERS = "tracker|manager|catalogu?e|register|directory|database|organi[sz]er|
 def kept_by_name(titles: Sequence[str]) -> str:
     """The usual thing that an application's own name says it keeps, in the plural; empty where it says none."""
     for title in titles:
-        match = re.search(rf"([\w-]+) (?:{_KEEPERS})$", title.lower())
+        match = re.search(rf"([\w-]+)(?: (?:{_KEEPERS}))+$", title.lower())
         if match and any(re.fullmatch(pattern, match[1]) for pattern, _ in _KINDS):
             return plural_phrase(singular_phrase(match[1]))
     return ""

@@ -73,9 +73,9 @@ _URL = re.compile(r"\b(?:url|website|web ?site|web ?page|home ?page|hyperlink|we
 _DATETIME = re.compile(r"\bdate ?(?:and|&|/) ?time\b|\bdate-?time\b|\btimestamp\b")
 _DATE = re.compile(
     r"\bdates?\b|\bbirthday\b|\bdob\b|\bdeadline\b|\bborn\b|\bexpiry\b|\bexpiration\b|^expires$|^due$|^check-?(?:in|out)$|\banniversary\b"
-    r"|\w(?:ed|t|n|ught|ld|nd|de|id) on$|\bdue by$|^(?:last|next) \w+(?:ed|en|ing|ection|ice|it)$|^(?:valid|open|available) (?:until|from|since)$|\bdue on$"
+    r"|\w(?:ed|t|n|ught|ld|nd|de|id) on$|\b(?:\w+ed|due|sent|given|taken|brought|lent) (?:up|back|out|in|off|over|down) on$|\bdue by$|^(?:last|next) \w+(?:ed|en|ing|ection|ice|it)$|^(?:valid|open|available) (?:until|from|since)$|\bdue on$"
     r"|\buntil$|^(?!(?:front|back|rear|low|high|dead|book|kick|head|quick|week) )\w+ (?:start|end)$|^(?:arrival|departure)$|^best before$|^(?:back|out|away) on$"
-    r"|^(?:use|sell|drink|eat|consume|return|pay|needed|wanted|required) by$|^(?:departs|returns|arrives|leaves|starts|ends|begins|opens|closes|falls) on$"
+    r"|^(?:use|sell|drink|eat|consume|return|pay|needed|wanted|required) by$|^(?:departs|returns|arrives|leaves|starts|ends|begins|opens|closes|falls|expires|lapses|renews) on$"
 )
 # "opened at" is a moment, "bought at" a place: only of what begins, ends and is noted down do people mean the time.
 _MOMENT = re.compile(
@@ -83,7 +83,7 @@ _MOMENT = re.compile(
     r"sent|arrive[sd]|depart(?:s|ed)|leaves|(?:checked|clocked|signed) (?:in|out)) at$"
 )
 _YEAR = re.compile(
-    r"^year (?:\w+ed|built|made|found|bought|born|sold|won|begun|of \w+(?: \w+)?)$|^(?:formed|founded|established|built|released|published) in$"
+    r"^year (?:\w+ed|built|made|found|bought|born|sold|won|begun|of \w+(?: \w+)?)$|^(?:formed|founded|established|built|released|published) in$|\bby year$"
 )
 _DURATION = re.compile(
     r"\b(?:cooking|prep|preparation|baking|lead|travel|running|playing|response|processing|turnaround|delivery|screen) time\b"
@@ -131,12 +131,13 @@ _STATE = re.compile(
 _RATE = re.compile(r"^(?:hourly|daily|nightly|weekly|monthly|day|room) rate$")
 _LONG = re.compile(
     r"^(?:description|notes?|comments?|summary|biography|bio|abstract|instructions|details|message|body|content|remarks|feedback|"
-    r"text|ingredients|directions|about|review|observations?|symptoms|requirements|agenda|minutes of meeting|story|terms|steps)$"
+    r"text|ingredients|directions|about|review|observations?|symptoms|requirements|agenda|minutes of meeting|story|terms|steps|definition|explanation)$"
 )
 _BOOLEAN_WORDS = lexicon("""active inactive done available public private paid unpaid recurring remote optional mandatory visible hidden online offline
     positive negative present absent vegan vegetarian urgent billable indoor outdoor waterproof gluten-free halal kosher perishable overdue archived healthy renewable reusable valid expired passed taxable fragile refundable open-source""")
 _BOOLEAN_START = re.compile(
     r"^(?:is|are|has|have|was|were|can|should|does|did|needs|allows|accepts|likes|loves|tolerates|requires|includes|smokes|drives|would) \w|(?:signed|paid|accounted|catered) for$|(?:safe|ready|able|willing|fit|free|eligible) to \w|(?:full|part)[- ]time$|^(?:in stock|in use|for sale|on sale|on offer|sold out)$"
+    r"|\w[ -](?:friendly|accessible)$"
 )
 # Participles that say whether something has happened. Those that as often stand for a date or a year (published, founded) are no type.
 _HAPPENED = lexicon(

@@ -36,6 +36,7 @@ from processors.plan.vocabulary import (
 )
 from processors.plan.words import COLLECTIVE, is_plural
 
+_ADJECTIVE = re.compile(r"(?:al|ic|ous|ive|ary|ory|ful|ing|ed)$")
 _RELATES = lexicon("belongs belong linked related assigned connected attached refers references associated")
 # Applications named by two words of which the second alone is an ordinary thing.
 _BOOKS = lexicon("address phone log guest recipe visitor contact cash order sketch score note day")
@@ -118,8 +119,8 @@ class _Grammar(Lists):
                 keeper = application and last in KEEPERS and end - at > 1 and reader.low(end - 2) not in PLAIN
                 return self.bracketed(reader, at, end - 1 if keeper else end, end)  # "a subscription tracker (service, cost)"
             return end + 1
-        if many and reader.low(end) in ("we", "i", "you", "they") and reader.word(end + 1) and reader.mark(end + 2, "("):
-            return self.bracketed(reader, at, end, end + 2)  # "apartments we own (street, rent)"
+        if many and (opening := self.said_of(reader, end)) is not None:
+            return self.bracketed(reader, at, end, opening)  # "apartments we own (street, rent)"
         known = self.known(entity_name(reader, at, end))
         if known is not None and (state := self.can_be(reader, end, known)) is not None:
             return state
@@ -227,7 +228,7 @@ class _Grammar(Lists):
         phrase = reader.noun_phrase(start)
         declares = phrase > start and (reader.has(phrase) is not None or reader.lists_things(after))
         declares = declares or (phrase > start and reader.mark(phrase, ":", "-") and is_plural(reader.low(phrase - 1)))
-        if reader.mark(phrase, "(") and self._groups(reader, phrase) > is_known(reader.text(start, phrase)):
+        if reader.mark(phrase, "(") and self.groups(reader, phrase) > is_known(reader.text(start, phrase)):
             self.titles.append(reader.text(at, end))
             return self.things(reader, after, curated=True)
         declares = declares or reader.low(phrase) in _RELATES or (phrase > start and reader.verb(phrase))
@@ -236,6 +237,13 @@ class _Grammar(Lists):
             return after
         listed = reader.end_of_list(after)
         last = reader.low(end - 1)
+        if (
+            last in ("records", "entries")
+            and end - at > 1
+            and not _ADJECTIVE.search(reader.low(end - 2))
+            and reader.fieldish(after, listed)
+        ):
+            return self.fields(reader, after, self.entity(reader, at, end - 1, every=True))  # "blood donation records: donor, date"
         if last in HEADINGS or last in CHROME or (last in VAGUE and not reader.fieldish(after, listed)):
             return self.things(reader, after, curated=True)
         named = application and last not in GENERIC_APPS and reader.fieldish(after, listed) and not is_plural(reader.low(phrase - 1))
@@ -246,15 +254,6 @@ class _Grammar(Lists):
         if (application and not named) or not fields:
             return after
         return self.fields(reader, after, self.entity(reader, at, end, every=True))
-
-    def _groups(self, reader: Reader, at: int) -> int:
-        """How many of the brackets from `at` on hold lists of three and more fields."""
-        found = 0
-        while at < len(reader):
-            close = reader.closing(at) if reader.mark(at, "(") else at
-            found += reader.fieldish(at + 1, close) and sum(reader.mark(i, ",") for i in range(at, close)) >= 2
-            at = close + 1
-        return found
 
     def _all_plural(self, reader: Reader, at: int, end: int) -> bool:
         phrases = [p.split() for p in re.split(r" , | ; | and ", reader.text(at, end))]

@@ -8,7 +8,7 @@ from processors.plan.drafts import FieldDraft
 from processors.plan.fieldtypes import CURRENCIES, TYPE_WORDS, UNITS, head_of, infer, is_known
 from processors.plan.lexicon import lexicon
 from processors.plan.phrases import Reader
-from processors.plan.vocabulary import DETERMINERS, MODIFIERS
+from processors.plan.vocabulary import DETERMINERS, FUNCTION, MODIFIERS
 from processors.plan.words import singular
 
 _STOPS = frozenset({"and", "plus"})
@@ -52,6 +52,8 @@ def read_item(reader: Reader, at: int) -> tuple[FieldDraft | None, int]:
         words.append(head)
     if len(words) == 2 and words[0].lower() == "long" and words[1].lower() in ("description", "text", "notes", "comment", "comments"):
         words = words[1:]  # "a long description" says how much is written, as "a short name" does
+    if len(words) > 2 and words[-1].isdigit() and words[-2].isdigit():  # "stars 1-5"
+        words, draft.type = words[:-2], draft.type or "number"
     draft.label = _trimmed(words, draft)
     at = _hints(reader, at, draft)
     if not draft.label:
@@ -88,6 +90,8 @@ def _opening(reader: Reader, at: int, draft: FieldDraft) -> int:
             draft.required = True
         draft.definite = draft.definite or low in DETERMINERS
         at += 1
+    if reader.low(at).isdigit() and reader.low(at + 1) == "to" and reader.low(at + 2).isdigit() and reader.content(at + 3):
+        draft.type, at = "number", at + 3  # "a 1 to 5 rating"
     return at
 
 
@@ -120,7 +124,8 @@ def _special(reader: Reader, at: int, draft: FieldDraft) -> int | None:
         return end
     relation = at + 1 if low in ("is", "are", "be") else at
     wanted = RELATION_VERBS.get(reader.low(relation))
-    if wanted and reader.low(relation + 1) == wanted and reader.word(reader.determiners(relation + 2)):
+    pointed = reader.determiners(relation + 2)
+    if wanted and reader.low(relation + 1) == wanted and reader.word(pointed) and reader.low(pointed) not in _STOPS:
         return _target(reader, relation + 2, draft)
     if (
         low in ("is", "are", "be")
@@ -138,7 +143,7 @@ def _special(reader: Reader, at: int, draft: FieldDraft) -> int | None:
         if "not" not in found[0]:
             return found[1]
         draft.options = ()
-    if low in ("is", "are", "can", "was", "has") and reader.word(at + 1) and reader.low(at + 1) not in DETERMINERS:
+    if low in ("is", "are", "can", "was", "has") and reader.word(at + 1) and reader.low(at + 1) not in DETERMINERS | _STOPS:
         if low in ("is", "are") and reader.low(at + 1) == "either" and (found := reader.choices(at + 2)):
             draft.label, draft.options, draft.definite = "status", found[0], True
             return found[1]
@@ -209,7 +214,8 @@ def _state(words: list[str]) -> str:
     low = [w.lower() for w in words]
     verb = next((i for i, w in enumerate(low) if w in _AUXILIARIES), None)
     if low and (low[0] in ("it", "they", "he", "she", "this", "that", "we", "you", "i", "there") or low[0] in DETERMINERS):
-        words = words[1:] if verb is None or low[0] not in DETERMINERS else words[verb:]
+        # "the book is returned" says it of the record itself, "a deposit was paid" of something else.
+        words = words[1:] if verb is None or low[0] not in DETERMINERS - {"a", "an"} else words[verb:]
     while words and words[0].lower() in _AUXILIARIES | {"a", "an", "the", "been"}:
         words = words[1:]
     return " ".join(w for w in words if w.lower() not in _AUXILIARIES - {"to"})
@@ -235,6 +241,8 @@ def _words(reader: Reader, at: int, draft: FieldDraft) -> tuple[list[str], int]:
             if after is not None:
                 at = after
                 continue
+        elif words and low in ("where", "by") and (not reader.word(at + 1) or reader.low(at + 1) in _STOPS):
+            pass  # "found where", "owned by"
         elif words and low in (*_CLAUSES, "such", "like"):
             at = _relative(reader, at, draft)
             break
@@ -265,10 +273,21 @@ def _words(reader: Reader, at: int, draft: FieldDraft) -> tuple[list[str], int]:
 def _unmarked(reader: Reader, at: int, head: str) -> tuple[tuple[str, ...], int] | None:
     """Choices directly behind the label: after some labels any, after others only words between at least two slashes."""
     slashed = reader.mark(at + 1, "/") and reader.mark(at + 3, "/") and not _yes_no(reader, at)
+    pair = (
+        reader.word(at)
+        and reader.mark(at + 1, "/")
+        and reader.word(at + 2)
+        and not reader.word(at + 3)
+        and not reader.mark(at + 3, "/", "(")
+    )
+    if pair and not _yes_no(reader, at):  # "direction in/out"
+        sides = [reader.low(at), reader.low(at + 2)]
+        if not any(_is_field(s) or s in TYPE_WORDS or (s in FUNCTION and s not in ("in", "out", "on", "off")) for s in sides):
+            return (reader.tokens[at].text, reader.tokens[at + 2].text), at + 3
     if not slashed and head.lower() not in _CHOSEN:
         return None
     found = reader.choices(at)
-    if found is None or (not slashed and any(is_known(option) for option in found[0])):
+    if found is None or (not slashed and any(map(_is_field, found[0]))):
         return None
     return found
 
@@ -393,12 +412,27 @@ def _hints(reader: Reader, at: int, draft: FieldDraft) -> int:
             ):
                 draft.type = kind
                 return end
-        found = reader.choices(after)
+        found = reader.choices(after) or _rest(reader, after, draft.label)
         if found:
             draft.options, at = found
             if {o.lower() for o in draft.options} in ({"yes", "no"}, {"true", "false"}):
                 draft.options, draft.type = (), "boolean"
     return at
+
+
+def _rest(reader: Reader, at: int, label: str) -> tuple[tuple[str, ...], int] | None:
+    """ "status: draft, sent, paid" where nothing else follows in the brackets or the clause, and no other field is among them."""
+    if head_of(label.lower()) not in _CHOSEN:
+        return None
+    found = reader.choices(at, closed=True)
+    if found is None or found[1] < len(reader) or any(_is_field(option) or len(option.split()) > 3 for option in found[0]):
+        return None
+    return found
+
+
+def _is_field(option: str) -> bool:
+    """Whether a word among choices is rather a field: "paid" may be a state, "price" is none."""
+    return is_known(option) and infer(option) != "boolean"
 
 
 def bracket(reader: Reader, start: int, end: int, draft: FieldDraft) -> None:

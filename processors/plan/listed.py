@@ -13,6 +13,7 @@ from processors.plan.words import is_plural
 
 MOST_ITEMS = 400
 _PEOPLE = lexicon("people customers clients users members students pupils guests visitors everyone")
+LISTINGS = lexicon("list record database register catalogue catalog log overview inventory collection")
 _SHOWN = lexicon("sorted sortable ordered searchable filtered filterable grouped")
 
 
@@ -63,12 +64,7 @@ class Lists(Found):
         """Skips verbs and what goes with them: "keep track of", "create, edit and delete", "also", "a list of"."""
         while at < len(reader):
             low = reader.low(at)
-            listing = (
-                low in ("a", "an", "the")
-                and reader.low(at + 1)
-                in ("list", "record", "database", "register", "catalogue", "catalog", "log", "overview", "inventory", "collection")
-                and reader.low(at + 2) == "of"
-            )
+            listing = low in ("a", "an", "the") and reader.low(at + 1) in LISTINGS and reader.low(at + 2) == "of"
             if listing:
                 at += 3
             elif low in ("track", "record", "records", "tabs", "lists") and reader.low(at + 1) in ("of", "on"):
@@ -94,14 +90,20 @@ class Lists(Found):
             return possessive
         if reader.mark(end, "("):
             return self.bracketed(reader, start, end)
-        if is_plural(reader.low(end - 1)) and reader.low(end) in ("we", "i", "you", "they") and reader.mark(end + 2, "("):
-            return self.bracketed(reader, start, end, end + 2)  # "the books we read (title, author)"
+        if is_plural(reader.low(end - 1)) and (opening := self.said_of(reader, end)) is not None:
+            return self.bracketed(reader, start, end, opening)
         for who in (end - 1, end - 2):
             if who > start and reader.low(who) in _PEOPLE and is_plural(reader.low(who - 1)) and reader.mark(who + 2, "("):
                 return self.bracketed(reader, start, who, who + 2)  # "orders people make (customer, date)"
         people = reader.low(end - 1) in ("visitors", "people", "users") and reader.fieldish(end + 1, reader.end_of_list(end + 1))
         if reader.mark(end, ":", "-") and reader.low(end - 1) in VAGUE and not people:
             return end + 1  # "two tables: customers (...)"
+        if (
+            reader.mark(end, ":")
+            and reader.mark(reader.noun_phrase(reader.determiners(end + 1)), "(")
+            and self.groups(reader, end + 1) >= 2
+        ):
+            return end + 1  # "to administer apartments: apartment (street, rent, deposit), tenant (name, phone, email)"
         after = reader.introduced(end)
         relative = self.relative(reader, end)
         if after is None and relative != end:
@@ -175,6 +177,8 @@ class Lists(Found):
         low = reader.low(at)
         if low == "for" and reader.low(at + 1) in EVERY:
             return True
+        if low in ("a", "an", "the") and reader.low(at + 1) in LISTINGS and reader.low(at + 2) == "of" and is_plural(reader.low(at + 3)):
+            return True  # "... and a register of graves, with"
         verb = at + 1
         while reader.low(verb) in MODALS:
             verb += 1
@@ -211,6 +215,22 @@ class Lists(Found):
         if reader.mark(end, ",", ";", "-") and reader.low(end + 1) in ("each", "every", "all"):
             return True
         return every or (many and (start == at or reader.low(start - 1) in ("our", "all", "my", "their", "a", "an", "the")))
+
+    def groups(self, reader: Reader, at: int) -> int:
+        """How many of the brackets from `at` on hold lists of three and more fields."""
+        found = 0
+        while at < len(reader):
+            close = reader.closing(at) if reader.mark(at, "(") else at
+            found += reader.fieldish(at + 1, close) and sum(reader.mark(i, ",") for i in range(at, close)) >= 2
+            at = close + 1
+        return found
+
+    def said_of(self, reader: Reader, end: int) -> int | None:
+        """The bracket behind "(the books) we read (", "(the lessons) I gave them ("; None where no such words stand before one."""
+        if reader.low(end) not in ("we", "i", "you", "they"):
+            return None
+        at = next((i for i in range(end + 1, end + 6) if not reader.word(i)), end)
+        return at if at > end + 1 and reader.mark(at, "(") else None
 
     def relative(self, reader: Reader, end: int) -> int:
         """The mark behind "(concerts) I attended -", "(pets) at a shelter, including" and "(orders) that they place:"; else `end`."""

@@ -67,6 +67,8 @@ class Reader:
             return False
         if self.low(at) in _JOINS and self.low(at + 1) in ("a", "an", "one"):
             return False
+        if self.low(at) in HAS and self.low(at).endswith("s") and self.low(at + 1) in ("a", "an", "its", "their"):
+            return False  # "each listing shows an address"
         return self.word(at) and self.low(at) not in FUNCTION and not self.verb(at)
 
     def verb(self, at: int) -> bool:
@@ -181,7 +183,8 @@ class Reader:
         for index in range(start, end):
             typed += depth == 0 and self.typed(index)
             depth += self.mark(index, "(") - self.mark(index, ")")
-            chosen = chosen or (depth == 0 and self.low(index) == "or")
+            # "a, b or c" is a choice; a field among others may have one of its own: "rhesus positive or negative, volume".
+            chosen = (chosen and not (depth == 0 and self.mark(index, ",", ";"))) or (depth == 0 and self.low(index) == "or")
             if depth == 0 and (self.mark(index, ",", ";", "/") or self.low(index) in ("and", "or")):
                 items.append([])
             elif depth == 0 and not self.mark(index, ")"):
@@ -247,6 +250,8 @@ class Reader:
             return False
         if closed or low not in FUNCTION or low in BUILD:
             return True
+        if len(low) == 1 and (self.mark(at + 1, "/") or self.mark(at - 1, "/")):
+            return True  # "A/B/AB/0"
         if not first and low in ("the", "a", "an"):
             return self.low(at - 1) in ("on", "in", "at", "to", "for")
         return low in (

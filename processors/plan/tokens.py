@@ -68,6 +68,9 @@ _REPLACEMENTS = (
         re.compile(r"\b((?:links?|connects?|joins?) (?:a|an|one) [\w-]{1,30}(?: [\w-]{1,30})?) (?:to|with) (?=(?:a|an|one) )", re.I),
         r"\1 and ",
     ),
+    (re.compile(r"\b((?:links?|connects?|joins?|assigns?|matches) [^.;:()\n]{3,80}) on (?:a|the) (date|day)\b", re.I), r"\1 and a \2"),
+    # "1) Locations: code. 2) Items: name" within a line
+    (re.compile(r"(?<=\S)[.:;,] ?\(?\d{1,2}[.)] (?=[A-Z])"), ". "),
     # "the first table is called clients", "a customers table with", 'a "Tools" list' all name what is kept.
     (
         re.compile(

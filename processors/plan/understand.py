@@ -7,6 +7,7 @@ import re
 
 from processors.plan.assemble import assemble
 from processors.plan.defaults import kept_by_name
+from processors.plan.demands import demand, without_demands
 from processors.plan.drafts import EntityDraft
 from processors.plan.errors import BadPrompt, NotUnderstood
 from processors.plan.fieldtypes import is_known
@@ -27,8 +28,10 @@ _CALLED = re.compile(
     r"\b(?:called|named|titled)\s*:?\s*(?:[\"\u201c\u201d'\u2018\u2019]([^\"\u201c\u201d\u2018\u2019\n]{1,60}?)[\"\u201c\u201d'\u2018\u2019]|([A-Z][\w-]*(?: [A-Z][\w-]*){0,3}))"
 )
 _THING_LABEL = re.compile(r"(?:(?<=^)|(?<=[.;\n] )|(?<=\n))(?:entity|table|model|resource)(?: ?: ?| )(?=[\"'\w][\w \"']{0,40}:)", re.I)
-_FIELDS_LABEL = re.compile(r"(?<=[a-z])[.;,] ?(?:its |the )?(?:fields?|columns?|attributes?) ?: ?", re.I)
+_FIELDS_LABEL = re.compile(r"(?<=[a-z])[.;,] ?(?:its |the )?(?:fields?|columns?|attributes?) ?(?:: ?|(?:are|include) )", re.I)
 _LEAD_IN = re.compile(
+    r"^(?:we|i) (?:organi[sz]e|host|hold|run|own|offer|sell|rent out) [^.:;(),\n]{1,50}\. (?=(?:please |now )?(?:keep|track|store|record|manage|make|build|create)\b)|"
+    r"^for (?:our|my|an?) [^.:;,()\n]{1,40}[^s\W][:,] (?=(?:an? |the |we |i )\w)|"
     r"(?:(?<=^)|(?<=[.!?\n] ))(?:my|our|i|we|the) [^.:;(),!?\n]{1,60} and (?=(?:(?:i|we|she|he|they) )?(?:would|want|wants|need|needs)\b"
     r"[^.:;()!?\n]{0,40}\b(?:app|application|tool|tracker|system|database)\b)",
     re.I,
@@ -70,9 +73,12 @@ def understand(text: str) -> Spec:
 def _prose(text: str) -> Spec:
     """`text` is normalised: the patterns below meet no long runs of anything."""
     text = _QUOTED_THING.sub(r"\1", _THING_LABEL.sub("", _FIELDS_LABEL.sub(": ", _LEAD_IN.sub("", text))))
+    text, demands = without_demands(text)
     drafts, titles = read(_CALLED.sub(" ", text))
+    demand(drafts, demands)
     names = {singular_phrase(draft.name.lower()) for draft in drafts}
-    kept = _without_broader([draft for draft in drafts if _believable(draft, names - {singular_phrase(draft.name.lower())})])
+    kept = [draft for draft in drafts if _believable(draft, names - {singular_phrase(draft.name.lower())})]
+    kept = _without_broader(_with_named(kept, drafts))
     declared = [draft for draft in kept if draft.fields]
     if not declared and re.search(BEYOND, text, re.I):
         raise NotUnderstood("needs_model", f"what this application does is more than keeping records. {_HOW}")
@@ -86,6 +92,17 @@ def _prose(text: str) -> Spec:
         return assemble(kept, titles, title=title, theme=theme_of(text))
     except InvalidSpec as error:
         raise NotUnderstood("needs_model", f"the prompt was read, but makes no application: {error}") from error
+
+
+def _with_named(kept: list[EntityDraft], drafts: list[EntityDraft]) -> list[EntityDraft]:
+    """Also what is named in the plural and that a record of another kind points to: "books and members; a loan links a book and a member"."""
+    named = {f.label.lower() for draft in kept for f in draft.fields}
+    return [
+        d
+        for d in drafts
+        if any(d is k for k in kept)
+        or (not d.fields and d.plural and singular_phrase(d.name.lower()) in named and not is_known(singular_phrase(d.name.lower())))
+    ]
 
 
 def _without_broader(drafts: list[EntityDraft]) -> list[EntityDraft]:

@@ -183,3 +183,20 @@ def test_texts_made_to_be_slow_end(piece: str) -> None:
     text = "make " + piece * (19_900 // len(piece))
     with pytest.raises(NotUnderstood):
         understand(text)
+
+
+@pytest.mark.parametrize(
+    ("said", "required"),
+    [
+        ("Title and instructions are mandatory.", {"Title", "Instructions"}),
+        ("The cuisine must not be empty.", {"Cuisine"}),
+        ("A title is required and the servings must be positive.", {"Title"}),
+        ("- title, cuisine and instructions may not be left blank", {"Title", "Cuisine", "Instructions"}),
+        ("Show 10 per page, sorted by title.", {"Title"}),  # nothing is said: the name of a record
+    ],
+)
+def test_fields_that_must_be_filled_in_are_required(said: str, required: set[str]) -> None:
+    spec = understand(f"A list of recipes with title, cuisine, servings and instructions.\n{said}")
+    assert [e.plural for e in spec.entities] == ["Recipes"]
+    assert {f.label for f in spec.entities[0].fields} == {"Title", "Cuisine", "Servings", "Instructions"}
+    assert {f.label for f in spec.entities[0].fields if f.required} == required
