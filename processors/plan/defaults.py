@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from processors.plan.drafts import FieldDraft
-from processors.plan.words import plural_phrase, singular_phrase
+from processors.plan.words import is_plural, plural_phrase, singular_phrase
 
 _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"books?|novels?|publications?", ("title", "author", "year")),
@@ -41,11 +41,21 @@ _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
 _KEEPERS = "tracker|manager|catalogu?e|register|directory|database|organi[sz]er|planner|log|logbook|list|collection|inventory|app"
 
 
+def is_usual(name: str) -> bool:
+    """Whether a thing is one whose fields go without saying."""
+    return any(re.fullmatch(pattern, name.lower()) for pattern, _ in _KINDS)
+
+
 def kept_by_name(titles: Sequence[str]) -> str:
     """The usual thing that an application's own name says it keeps, in the plural; empty where it says none."""
     for title in titles:
+        if re.search(r"\b(?:address|phone) book$", title.lower()):
+            return "contacts"
+        alone = re.sub(r"^(?:(?:an?|the|my|our|for|app|application|tool|simple|small|list|website|web) )+", "", title.lower())
+        if is_plural(alone) and is_usual(alone):
+            return alone  # "notes", "an app for my recipes"
         match = re.search(rf"([\w-]+)(?: (?:{_KEEPERS}))+$", title.lower())
-        if match and any(re.fullmatch(pattern, match[1]) for pattern, _ in _KINDS):
+        if match and is_usual(match[1]):
             return plural_phrase(singular_phrase(match[1]))
     return ""
 

@@ -22,7 +22,7 @@ class PromptError(ValueError):
 class BadPrompt(PromptError):
     """Nothing that could be understood: the prompt itself has to change."""
 
-    def __init__(self, reason: Literal["empty_prompt", "prompt_too_large", "bad_spec"], message: str) -> None:
+    def __init__(self, reason: Literal["empty_prompt", "prompt_too_large", "bad_spec", "not_allowed"], message: str) -> None:
         super().__init__(reason, message)
 
 

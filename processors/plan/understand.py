@@ -6,7 +6,7 @@ import json
 import re
 
 from processors.plan.assemble import assemble
-from processors.plan.defaults import kept_by_name
+from processors.plan.defaults import is_usual, kept_by_name
 from processors.plan.demands import demand, without_demands
 from processors.plan.drafts import EntityDraft
 from processors.plan.errors import BadPrompt, NotUnderstood
@@ -15,6 +15,7 @@ from processors.plan.grammar import read
 from processors.plan.language import is_english
 from processors.plan.layout import as_lines, declared, structured
 from processors.plan.look import theme_of
+from processors.plan.policy import forbidden
 from processors.plan.tokens import normalise
 from processors.plan.vocabulary import BEYOND, VAGUE
 from processors.plan.words import clean, label, singular_phrase
@@ -23,6 +24,7 @@ from processors.spec import MAX_TITLE, InvalidSpec, Spec
 
 MAX_PROMPT_BYTES = 64 * 1024
 MAX_PROSE_CHARACTERS = 20_000
+_FEW_WORDS = 8
 
 _CALLED = re.compile(
     r"\b(?:called|named|titled)\s*:?\s*(?:[\"\u201c\u201d'\u2018\u2019]([^\"\u201c\u201d\u2018\u2019\n]{1,60}?)[\"\u201c\u201d'\u2018\u2019]|([A-Z][\w-]*(?: [A-Z][\w-]*){0,3}))"
@@ -45,7 +47,7 @@ _HOW = "Say what it keeps and which fields each has, for example: a library app 
 def understand(text: str) -> Spec:
     """The specification that a prompt asks for: a written one (YAML) or plain English sentences.
 
-    Raises BadPrompt (`empty_prompt`, `prompt_too_large`, `bad_spec`) for what is no prompt, and NotUnderstood (`needs_model`) for
+    Raises BadPrompt (`empty_prompt`, `prompt_too_large`, `bad_spec`) for what is no prompt or asks for harm (`not_allowed`), and NotUnderstood (`needs_model`) for
     what a grammar cannot understand.
     """
     if not isinstance(text, str) or not clean(text):
@@ -53,6 +55,8 @@ def understand(text: str) -> Spec:
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_PROMPT_BYTES:
         raise BadPrompt("prompt_too_large", f"the prompt has {size} bytes; {MAX_PROMPT_BYTES} are possible")
+    if (harm := forbidden(text[:MAX_PROSE_CHARACTERS])) is not None:
+        raise BadPrompt("not_allowed", f"no application is made for this: {harm}")
     written = is_written(text)
     if written is not None:
         return read_written(written)
@@ -84,6 +88,8 @@ def _prose(text: str) -> Spec:
         raise NotUnderstood("needs_model", f"what this application does is more than keeping records. {_HOW}")
     if not kept and (name := kept_by_name(titles)):
         kept = [EntityDraft(name, curated=True, plural=True)]
+    if not kept and len(text.split()) <= _FEW_WORDS:  # "an app for my recipes" has nothing else to say
+        kept = [d for d in drafts if not d.fields and d.plural and d.name.lower() not in VAGUE and is_usual(d.name)]
     if not kept:
         raise NotUnderstood("needs_model", f"no things with fields were found in the prompt. {_HOW}")
     called = _CALLED.search(text)
