@@ -51,7 +51,7 @@ def document(*screens: dict[str, Any], actions: list[dict[str, Any]] | None = No
 
 def source(files: dict[str, bytes]) -> str:
     """Everything of the application but its frame."""
-    return "\n".join(v.decode() for k, v in files.items() if k.startswith(("src/pages", "src/parts", "src/recording")))
+    return "\n".join(v.decode() for k, v in files.items() if k.startswith(("src/pages", "src/parts", "src/lists", "src/recording")))
 
 
 def rules(files: dict[str, bytes]) -> list[dict[str, str]]:
@@ -143,8 +143,7 @@ def test_screens_between_which_only_the_wheel_turned_are_one_tall_page() -> None
     features = document(screen(0, shown(0)), screen(1, shown(240)), actions=[{"t": 0.8, "kind": "scroll", "dy": 500}])
     files = reconstruct(features, {})
     assert len([f for f in files if f.startswith("src/pages/")]) == 1
-    page = next(v.decode() for f, v in files.items() if f.startswith("src/pages/"))
-    assert all(page.count(f"Row number {k} of the list") == 1 for k in range(15))
+    assert all(lists(files).count(f'"Row number {k} of the list"') == 1 for k in range(15))
     assert f"min-height: {HEIGHT + 240}px" in files["src/styles.css"].decode()
 
 
@@ -155,6 +154,75 @@ def test_pages_share_what_they_have_in_common() -> None:
     files = reconstruct(document(screen(0, first), screen(1, second), actions=[click]), {})
     parts = [f for f in files if f.startswith("src/parts/")]
     assert parts and not any("Reports" in files[f].decode() for f in files if f.startswith("src/pages/"))
+
+
+def menu(*names: str, y: float = 12) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Links in a row, in even distances: texts and elements."""
+    texts = [line(t, 30 + 100 * k, y + 7, 50) for k, t in enumerate(names)]
+    return texts, [element(f"n{k}", "link", t, 20 + 100 * k, y, 70, 30, background="#dddddd") for k, t in enumerate(names)]
+
+
+def lists(files: dict[str, bytes]) -> str:
+    return "\n".join(v.decode() for k, v in files.items() if k.startswith("src/lists/"))
+
+
+def test_what_repeats_is_one_component_with_data_and_each_item_leads_where_it_led() -> None:
+    texts, links = menu("Orders", "Teas", "People", "Reports")
+    pages = [line(f"All {t}", 40, 120, size=24) for t in ("orders", "teas", "people")]
+    clicks = [{**CLICK, "t": k + 0.8, "x": 145 + 100 * k, "y": 25, "target": None} for k in range(2)]
+    shown = [screen(k, [*texts, p], links) for k, p in enumerate(pages)]
+    files = reconstruct(document(*shown, actions=clicks), {})
+    # One array for all three pages, each link with its own way.
+    assert lists(files).count('label: "Reports"') == 1 and lists(files).count("readonly NavLinkProps[]") == 1
+    assert re.search(r'label: "Teas", href: "/teas", control: "teas"', lists(files))
+    assert re.search(r'label: "People", href: "/people", control: "people"', lists(files))
+    assert re.search(r'label: "Reports", href: "#" \}', lists(files))
+    used = [k for k, v in files.items() if b"navLinks.map((item) => (" in v]
+    assert used and files["src/parts/NavLink.tsx"].count(b"<a ") == 1
+    assert not any(t in files[k].decode() for k in files if k.startswith(("src/pages", "src/parts")) for t in (">Reports<", ">People<"))
+
+
+def test_an_item_that_is_marked_says_so_as_data() -> None:
+    texts, links = menu("Orders", "Teas", "People", "Reports")
+    links[1] = {**links[1], "background": "#205090"}
+    files = reconstruct(document(screen(0, [*texts, line("All teas", 40, 120, size=24)], links)), {})
+    assert re.findall(r'label: "(\w+)",[^}]*active: true', lists(files)) == ["Teas"]
+    assert "active ? " in files["src/parts/NavLink.tsx"].decode()
+
+
+def test_cards_with_the_same_parts_are_one_card_and_lie_in_even_distances() -> None:
+    texts, cards = [], []
+    for k, (name, price) in enumerate((("Assam", "4.20"), ("Darjeeling", "7.80"), ("Keemun", "6.10"))):
+        x = 40 + 190 * k + (k == 1)  # a pixel off, as it is read
+        cards.append(element(f"c{k}", "card", "", x, 100, 170, 120, background="#eeeeee", border="#999999"))
+        texts += [line(name, x + 16, 116), line(price, x + 16, 150)]
+        cards.append(element(f"b{k}", "button", "Buy", x + 16, 180, 60, 26, background="#3060c0"))
+        texts.append(line("Buy", x + 32, 185, 22))
+    buy = {"t": 0.8, "kind": "click", "x": 260, "y": 193, "target": None}
+    files = reconstruct(document(screen(0, [line("Teas", 40, 30, size=24), *texts], cards), screen(1, DETAIL), actions=[buy]), {})
+    rows = re.findall(r"^  \{ (.*) \},$", lists(files), re.M)
+    assert [re.search(r'label: "(\w+)", detail: "([\d.]+)"', r).groups() for r in rows] == [  # type: ignore[union-attr]
+        ("Assam", "4.20"),
+        ("Darjeeling", "7.80"),
+        ("Keemun", "6.10"),
+    ]
+    assert ["control" in r for r in rows] == [False, True, False]
+    assert not re.search(r"margin|width|height", lists(files))
+    assert "gap: 20px" in files["src/styles.css"].decode()
+
+
+def test_lines_of_a_paragraph_are_no_list() -> None:
+    words = [line(f"This is sentence number {k} of a text", 40, 100 + 18 * k) for k in range(6)]
+    assert not lists(reconstruct(document(screen(0, [line("About", 40, 30, size=24), *words])), {}))
+
+
+def test_classes_that_nothing_has_are_not_in_the_style_sheet() -> None:
+    texts, links = menu("Orders", "Teas", "People", "Reports")
+    files = reconstruct(document(screen(0, [*texts, *HOME], links)), {})
+    css = files["src/styles.css"].decode()
+    named = set(re.findall(r"^\.([\w-]+) \{", css, re.M)) - {"entries"}
+    assert named and all(name in source(files) for name in named)
+    assert set(re.findall(r"var\(--([\w-]+)\)", css)) == set(re.findall(r"^  --([\w-]+):", css, re.M))
 
 
 def test_nothing_is_placed_absolutely() -> None:
@@ -263,7 +331,10 @@ def test_what_stays_while_the_page_scrolls_is_kept_once_and_sticks() -> None:
     features = document(screen(0, shown(0)), screen(1, shown(240)), actions=[{"t": 0.8, "kind": "scroll", "dy": 240}])
     files = reconstruct(features, {})
     page = next(v.decode() for f, v in files.items() if f.startswith("src/pages/"))
-    assert page.count("People") == 1 and all(page.count(text) == 1 for text, y in rows if y <= HEIGHT + 224)
+    code = source(files)
+    assert code.count('"People"') + code.count(">People<") == 1 and all(
+        lists(files).count(f'"{text}"') == 1 for text, y in rows if y <= HEIGHT + 224
+    )
     assert "<header" in page and "position: sticky" in files["src/styles.css"].decode()
 
 

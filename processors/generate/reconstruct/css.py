@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from .typography import STACKS
@@ -23,6 +24,7 @@ class Stylesheet:
         self._sizes: dict[str, str] = {}
         self._faces: dict[str, str] = {}
         self._classes: dict[tuple[tuple[str, str], ...], str] = {}
+        self._keys: dict[str, tuple[tuple[str, str], ...]] = {}
         self._counts: dict[str, int] = {}
 
     def color(self, value: str) -> str:
@@ -42,12 +44,30 @@ class Stylesheet:
         if key not in self._classes:
             self._counts[role] = self._counts.get(role, 0) + 1
             self._classes[key] = f"{role}-{self._counts[role]}"
+            self._keys[self._classes[key]] = key
         return self._classes[key]
 
-    def text(self, base: str) -> str:
-        """The whole sheet: tokens, `base`, then the classes."""
-        tokens = [f"  --{name}: {value};" for value, name in self._colors.items()]
-        tokens += [f"  --{name}: {value};" for value, name in self._sizes.items()]
-        tokens += [f"  --{name}: {STACKS[face]};" for face, name in self._faces.items()]
-        rules = ["\n".join([f".{name} {{", *(f"  {p}: {v};" for p, v in key), "}"]) for key, name in self._classes.items()]
+    def look(self, name: str) -> dict[str, str]:
+        """The declarations of a class; none where there is no such class."""
+        return dict(self._keys.get(name, ()))
+
+    def hexadecimal(self, value: str) -> str | None:
+        """#rrggbb of the colour that a declaration names by its token; None where it names none."""
+        named = re.search(r"var\(--(color-\d+)\)", value)
+        return next((v for v, name in self._colors.items() if named and name == named[1]), None)
+
+    def length(self, value: str) -> float | None:
+        """Pixels of a length, also of one that a token stands for; None for what is none."""
+        if value.startswith("var(--"):
+            value = next((v for v, name in self._sizes.items() if value == f"var(--{name})"), "")
+        return float(value.removesuffix("px")) if re.fullmatch(r"-?[\d.]+(?:px)?", value) else None
+
+    def text(self, base: str, source: str) -> str:
+        """The whole sheet: tokens, `base`, then the classes, of both only what is used in `source` (TypeScript)."""
+        used = set(re.findall(r"[\w-]+", source))
+        rules = ["\n".join([f".{n} {{", *(f"  {p}: {v};" for p, v in key), "}"]) for key, n in self._classes.items() if n in used]
+        variables = set(re.findall(r"var\(--([\w-]+)\)", "\n".join(rules)))
+        values = {**self._colors, **self._sizes}
+        tokens = [f"  --{name}: {value};" for value, name in values.items() if name in variables]
+        tokens += [f"  --{name}: {STACKS[face]};" for face, name in self._faces.items() if name in variables]
         return "\n".join([":root {", *tokens, "}", "", base.strip(), "", *rules, ""])

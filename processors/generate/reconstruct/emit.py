@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from .css import Stylesheet, px
 from .dress import Scene
 from .jsx import Code, El, literal
-from .layout import Node, Region
+from .layout import MIDDLE, Node, Region, bounds
 from .model import Box, Element, Text
 from .paint import Panel
 from .typography import Typography
@@ -72,6 +72,7 @@ def children_of(node: Node, area: Box, ctx: Context, inline: bool) -> list[El | 
     """The node's children, each with its distance from what comes before it, relative to the content box `area`."""
     out: list[El | str | Code] = []
     x, y = area.x, area.y
+    middle = centred(node)
     for k, child in enumerate(node.children):
         place: Decls = {}
         if node.direction == "row":
@@ -83,6 +84,8 @@ def children_of(node: Node, area: Box, ctx: Context, inline: bool) -> list[El | 
         else:
             left, top = child.box.x - area.x, child.box.y - area.y
             place["grid-area"] = "1 / 1"
+        if middle:
+            left, top = (left, 0.0) if node.direction == "row" else (0.0, top)
         if abs(top) >= 0.05 or abs(left) >= 0.05:
             place["margin"] = f"{px(top)} 0 0 {px(left)}"
         later = node.children[k + 1 :]
@@ -133,10 +136,22 @@ def _role(node: Node) -> str:
 def flex(node: Node) -> Decls:
     if node.direction == "pile":
         return {"display": "grid", "align-items": "start", "justify-items": "start"}
-    decls = {"display": "flex", "align-items": "flex-start"}
+    decls = {"display": "flex", "align-items": "center" if centred(node) else "flex-start"}
     if node.direction == "column":
         decls["flex-direction"] = "column"
     return decls
+
+
+def centred(node: Node) -> bool:
+    """Whether what a row, a column or a box holds stands on its middle line, and not at its edge."""
+    if isinstance(node.payload, Region) or not node.children or node.direction == "pile":
+        return False
+    if node.payload is None:
+        # What only groups is as large as what it holds: its box must be, too, to say where the middle is.
+        around = bounds(node.children)
+        if max(abs(around.w - node.box.w), abs(around.h - node.box.h)) > MIDDLE:
+            return False
+    return node.centred if node.centred is not None else node.off_edge() > MIDDLE >= node.off_middle()
 
 
 def size(box: Box) -> Decls:

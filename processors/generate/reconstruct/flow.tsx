@@ -7,6 +7,7 @@ import {
   useMemo,
   useRef,
   useState,
+  type CSSProperties,
   type ChangeEvent,
   type InputHTMLAttributes,
   type KeyboardEvent,
@@ -30,8 +31,8 @@ interface Flow {
   setValue: (name: string, value: string) => void;
   /** Follows the rule of a control on this page; false where there is none. */
   follow: (on: Rule["on"], control: string, typed?: string) => boolean;
-  /** A click handler for a control. */
-  click: (control: string) => (event: MouseEvent<HTMLElement>) => void;
+  /** A click handler for a control; none for what leads nowhere. */
+  click: (control: string | undefined) => ((event: MouseEvent<HTMLElement>) => void) | undefined;
 }
 
 /** A form's own button: what was entered is saved by the form, whatever else the click does. */
@@ -128,14 +129,17 @@ export function FlowProvider({ children }: { children: ReactNode }): ReactNode {
       values,
       setValue: (name, value) => setValues((before) => ({ ...before, [name]: value })),
       follow,
-      click: (control) => (event) => {
-        if (follow("click", control)) {
-          if (!submits(event.currentTarget)) {
-            event.preventDefault();
-          }
-          event.stopPropagation();
-        }
-      },
+      click: (control) =>
+        control === undefined
+          ? undefined
+          : (event) => {
+              if (follow("click", control)) {
+                if (!submits(event.currentTarget)) {
+                  event.preventDefault();
+                }
+                event.stopPropagation();
+              }
+            },
     }),
     [page, values, follow],
   );
@@ -170,6 +174,7 @@ interface FieldProps {
   label: string;
   initial: string;
   className: string;
+  style?: CSSProperties;
   placeholder?: string;
   type?: "text" | "password";
   multiline?: boolean;
@@ -201,14 +206,14 @@ export function Field({ name, label, initial, multiline = false, ...rest }: Fiel
   return multiline ? <textarea {...props} /> : <input {...props} />;
 }
 
-type CheckProps = Pick<InputHTMLAttributes<HTMLInputElement>, "className"> & {
+type CheckProps = Pick<InputHTMLAttributes<HTMLInputElement>, "className" | "style"> & {
   name: string;
   label: string;
   initial: boolean;
   type: "checkbox" | "radio";
 };
 
-export function Check({ name, label, initial, className, type }: CheckProps): ReactNode {
+export function Check({ name, label, initial, className, style, type }: CheckProps): ReactNode {
   const { values, setValue, follow } = useFlow();
   const checked = (values[name] ?? (initial ? "on" : "")) !== "";
   return (
@@ -217,6 +222,7 @@ export function Check({ name, label, initial, className, type }: CheckProps): Re
       name={name}
       aria-label={label}
       className={className}
+      style={style}
       checked={checked}
       onChange={(event) => setValue(name, event.target.checked ? "on" : "")}
       onClick={() => {
@@ -231,15 +237,17 @@ interface ChoiceProps {
   label: string;
   options: readonly string[];
   className: string;
+  style?: CSSProperties;
 }
 
-export function Choice({ name, label, options, className }: ChoiceProps): ReactNode {
+export function Choice({ name, label, options, className, style }: ChoiceProps): ReactNode {
   const { values, setValue, follow } = useFlow();
   return (
     <select
       name={name}
       aria-label={label}
       className={className}
+      style={style}
       value={values[name] ?? options[0] ?? ""}
       onClick={() => {
         follow("click", name);

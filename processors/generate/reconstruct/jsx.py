@@ -58,10 +58,16 @@ def render(el: El | str | Code, indent: int = 0) -> str:
         line = f"{pad}<{el.tag}{attrs}>{_text(el.children[0])}</{el.tag}>"
         if len(line) <= _WIDTH + len(el.children[0]):
             return line
+    if len(el.children) == 1 and isinstance(el.children[0], Code) and "\n" not in el.children[0].text:
+        line = f"{pad}<{el.tag}{attrs}>{{{el.children[0].text}}}</{el.tag}>"
+        if len(line) <= _WIDTH:
+            return line
     inner = "\n".join(render(c, indent + 1) for c in el.children)
     return f"{pad}<{el.tag}{attrs}>\n{inner}\n{pad}</{el.tag}>"
 
 
 def size(el: El | str | Code) -> int:
-    """How many elements a tree has."""
-    return 1 + sum(size(c) for c in el.children) if isinstance(el, El) else 0
+    """How many elements a tree has; an expression of several lines counts as many as it has."""
+    if isinstance(el, Code):
+        return el.text.count("\n") + 1 if "\n" in el.text else 0
+    return 1 + sum(map(size, el.children)) if isinstance(el, El) else 0

@@ -17,6 +17,7 @@ from .paint import Panel
 
 Direction = Literal["row", "column", "pile"]
 Side = Literal["bar", "column"]
+MIDDLE = 1.5  # px by which things on a middle line may be off it
 OPAQUE = {"image", "checkbox", "radio", "input", "select", "icon"}  # nothing is laid out inside these
 
 
@@ -39,6 +40,16 @@ class Node:
     payload: Payload = None
     direction: Direction = "column"
     children: list[Node] = field(default_factory=list)
+    centred: bool | None = None
+    """Whether its children stand on its middle line; None where that is for their boxes to say."""
+
+    def off_edge(self) -> float:
+        """How far a child is at most from the upper edge of a row, or the left one of a column."""
+        return max(c.box.y - self.box.y if self.direction == "row" else c.box.x - self.box.x for c in self.children)
+
+    def off_middle(self) -> float:
+        """How far the middle of a child is at most from that of the row or column."""
+        return max(abs(c.box.cy - self.box.cy) if self.direction == "row" else abs(c.box.cx - self.box.cx) for c in self.children)
 
 
 def contain(root: Box, texts: Sequence[Text], elements: Sequence[Element], panels: Sequence[Panel]) -> Node:

@@ -16,6 +16,7 @@ from .css import Stylesheet
 from .data import data_files
 from .dress import Scene, dress, unify
 from .emit import Context, emit_dialog, emit_page, lines_of
+from .even import even, with_moved
 from .fields import find_fields
 from .forms import Forms
 from .frame import Frame
@@ -30,11 +31,14 @@ from .pages import Story, tell
 from .parts import codes, share, walk
 from .pixels import distance, hexadecimal, part, prevailing
 from .playwright import spec
+from .repeats import find as find_lists
+from .repeats import module
 from .settings import ReconstructSettings
 from .tables import Tables
 from .typography import Typography
 
 _FLOW = ("Check", "Choice", "Field")
+_WORDS = ("click", "item", "row", "index")  # names within a component
 
 
 def reconstruct(
@@ -63,6 +67,8 @@ def reconstruct(
         roots.append(
             lay_out(whole, scene.texts, scene.elements, scene.panels, Frame() if scene.dialog else scene.sheet.frame, _frame_colors(scene))
         )
+    for k, root in enumerate(roots):
+        flow.clicked[k] = with_moved(flow.clicked[k], even(root, typography))
     bases = [_base(k, scenes, story) for k in range(len(scenes))]
     levels = _heading_levels(roots, typography)
     tables = Tables()
@@ -78,7 +84,9 @@ def reconstruct(
     forms = Forms(tables.tables)
     for tree, title in zip(trees, titles, strict=True):
         forms.find(tree, title)
-    parts = share(trees, {n.lower() for n in names})
+    taken = {n.lower() for n in [*names, *_WORDS, *tables.names, *(f.name for f in forms.found.values())]}
+    lists = find_lists(trees, titles, sheet, taken)
+    parts = share(trees, taken)
     files = scaffold(
         titles[0],
         titles[0],
@@ -87,14 +95,19 @@ def reconstruct(
         supabase_url=settings.supabase_url,
         supabase_key=settings.supabase_key,
     )
+    arrays = {a: c.name for c in lists for a in c.arrays}
+    for c in lists:
+        files[f"src/parts/{c.name}.tsx"] = _component(c.name, c.tree, {}, assets, props=c.props).encode()
+        files[f"src/lists/{c.name}.ts"] = module(c, [f'import {i} from "{assets.path(i)}";' for i in sorted(c.images)]).encode()
     for name, tree in parts.items():
-        files[f"src/parts/{name}.tsx"] = _component(name, tree, parts, assets).encode()
+        files[f"src/parts/{name}.tsx"] = _component(name, tree, parts, assets, arrays=arrays).encode()
     for name, tree in zip(names, trees, strict=True):
-        files[f"src/pages/{name}.tsx"] = _component(name, tree, parts, assets, names).encode()
+        files[f"src/pages/{name}.tsx"] = _component(name, tree, parts, assets, names, arrays).encode()
     files["src/App.tsx"] = _app(names).encode()
     files["src/flow.tsx"] = _own("flow.tsx")
     files["src/recording.ts"] = _recording(names, paths, titles, flow).encode()
-    files["src/styles.css"] = sheet.text(_own("base.css").decode()).encode()
+    written = b"\n".join(files[f] for f in files if f.startswith(("src/pages/", "src/parts/", "src/lists/"))).decode()
+    files["src/styles.css"] = sheet.text(_own("base.css").decode(), written).encode()
     files["tests/recording.spec.ts"] = spec(parsed, flow, paths).encode()
     files |= data_files(list(tables.models.values()), list(forms.found.values()), _own) | assets.files
     return dict(sorted(files.items()))
@@ -235,19 +248,30 @@ def _scheme(ground: str) -> str:
     return "dark" if sum(int(ground[i : i + 2], 16) for i in (1, 3, 5)) < 384 else "light"
 
 
-def _component(name: str, tree: El, parts: Mapping[str, El], assets: Assets, pages: Sequence[str] = ()) -> str:
-    """The module of one component."""
+def _component(
+    name: str,
+    tree: El,
+    parts: Mapping[str, El],
+    assets: Assets,
+    pages: Sequence[str] = (),
+    arrays: Mapping[str, str] = {},
+    props: Mapping[str, str] = {},
+) -> str:
+    """The module of one component. `arrays` are the lists with the component of their items, `props` its own with their types."""
     tags = {e.tag for e in walk(tree)}
     expressions = codes(tree)
     click = any(c.startswith("click(") or " onClick={click(" in c for c in expressions)
-    mapped = sorted({(m[1], int(m[2] or 0)) for c in expressions if (m := re.match(r"(\w+?)Rows(\d*)\.map\(", c))})
+    shown = sorted({m[1] for c in expressions if (m := re.match(r"(\w+)\.map\(\(item\)", c))})
+    mapped = sorted({(m[1], int(m[2] or 0)) for c in expressions if (m := re.match(r"(\w+?)Rows(\d*)\.map\(\(row, index\)", c))})
     used = sorted([t for t in _FLOW if t in tags or any(f"<{t} " in c for c in expressions)] + (["useFlow"] if click else []))
     images = sorted({m for c in expressions for m in re.findall(r'(?<![\w"-])image\w+', c)})
     head = ['import { type ReactNode } from "react";']
     head += [f'import {i} from "{assets.path(i)}";' for i in images]
     head += [f'import {{ {", ".join(used)} }} from "../flow";'] if used else []
     head += [f'import {{ {p} }} from "./{p}";' for p in sorted(tags & set(pages))]
-    head += [f'import {{ {p} }} from "../parts/{p}";' for p in sorted(tags & set(parts))]
+    items = {arrays[a] for a in shown}
+    head += [f'import {{ {a} }} from "../lists/{arrays[a]}";' for a in shown]
+    head += [f'import {{ {p} }} from "../parts/{p}";' for p in sorted(tags & set(parts) | items)]
     if mapped:
         head += [
             'import { useRows } from "../data/rows";',
@@ -258,7 +282,12 @@ def _component(name: str, tree: El, parts: Mapping[str, El], assets: Assets, pag
         head += ['import { DataForm } from "../data/entries";', f'import {{ {", ".join(entered)} }} from "../data/forms";']
     body = ["  const { click } = useFlow();"] if click else []
     body += [f"  const {n}Rows{k or ''} = useRows({n}, {k});" for n, k in mapped]
-    return "\n".join([*head, "", f"export function {name}(): ReactNode {{", *body, "  return (", render(tree, 2), "  );", "}", ""])
+    signature, given = "", []
+    if props:
+        given = [f"export interface {name}Props {{", *(f"  readonly {p}: {t};" for p, t in props.items()), "}", ""]
+        signature = "{ " + ", ".join(p.removesuffix("?") for p in props if p != "id") + f" }}: {name}Props"
+    function = f"export function {name}({signature}): ReactNode {{"
+    return "\n".join([*head, "", *given, function, *body, "  return (", render(tree, 2), "  );", "}", ""])
 
 
 def _app(names: Sequence[str]) -> str:

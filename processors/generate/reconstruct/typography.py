@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
 from statistics import median
@@ -32,6 +33,9 @@ _FACES = {
     "mono": ("dejavu-mono", "liberation-mono"),
 }
 _STEP = 1.035  # sizes nearer than this factor are one size of the scale
+_ONE_SIZE = 1.13  # factor by which sizes of lines in one role may differ by how they were read
+_MOSTLY = 0.5  # share of the letters of one role whose family speaks for all: a short line is easily misread
+_SPACED = 0.015  # of the size: what is less than this is no letter spacing
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,35 @@ class Typography:
         # Heights are measured with a bias of their own: compare them with the sizes that the widths gave.
         ratios = [s / t.font_size for t in lines if t.font_size and (s := self._size_by_width(t)) is not None]
         self.bias = median(ratios) if ratios else 1.0
+        self._agreed: dict[Text, Type] = {}
+
+    def agree(self, lines: Sequence[Text]) -> None:
+        """Lines of one role get one size and spacing, where theirs are so close that they differ by how they were read."""
+        letters: Counter[str] = Counter()
+        for t in lines:
+            letters[t.family] += len(t.text)
+        family, often = letters.most_common(1)[0]
+        if often < _MOSTLY * letters.total():
+            return
+        fits = [self.fit(t if t in self._agreed else replace(t, family=family)) for t in lines]
+        sizes = sorted({f.size for f in fits})
+        if len({f.face for f in fits}) > 1 or sizes[-1] > _ONE_SIZE * sizes[0]:
+            return
+        known = next((self._agreed[t] for t in lines if t in self._agreed), None)
+        size = (
+            known.size
+            if known
+            else max(sizes, key=lambda s: (sum(len(t.text) for t, f in zip(lines, fits, strict=True) if f.size == s), s))
+        )
+        spare = [(t.box.w - width_em(t.text, fits[0].face, t.weight) * size) / len(t.text) for t in lines if len(t.text) > 3]
+        spacing = known.spacing if known else round(median(spare), 1) if spare and abs(median(spare)) >= _SPACED * size else 0.0
+        for t, f in zip(lines, fits, strict=True):
+            self._agreed.setdefault(t, replace(f, size=size, spacing=max(-0.08 * size, min(0.15 * size, spacing))))
 
     def fit(self, text: Text) -> Type:
         """Face, size and spacing for one line."""
+        if text in self._agreed:
+            return self._agreed[text]
         face = self.faces[text.family]
         nominal = self._nominal(text)
         size = self._nearest(self._size_by_width(text) or nominal * self.bias)
