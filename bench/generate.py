@@ -248,7 +248,7 @@ def gates(n: int) -> dict[str, Any]:
     """CPU of all processes, medians over ``n`` applications made from prompts, warm; each gate alone, one after the other, then all as they come."""
     from bench.burst import prompts
     from processors.generate.compose import compose
-    from processors.toolchain.browser import Browsers
+    from processors.toolchain.browser import Browsers, Script
     from processors.toolchain.build import build
     from processors.toolchain.compilers import Compilers
     from processors.toolchain.node import Toolchain
@@ -258,12 +258,13 @@ def gates(n: int) -> dict[str, Any]:
     from processors.validate.validator import Validator
 
     account, toolchain, policy = Account(), Toolchain(), ValidationPolicy()
-    axe = render.plain(toolchain.axe.read_text())
+    axe = Script(render.plain(toolchain.axe.read_text()))
     rows: list[dict[str, float]] = []
 
     async def measured() -> None:
         database = Database(toolchain)
         async with Validator(toolchain, policy) as validator, Compilers(toolchain) as compilers, Browsers(toolchain) as browsers:
+            await browsers.compile(axe)
             for number, text in enumerate(prompts(n + 2, 1)):
                 row: dict[str, float] = {}
                 begun = account.spent()
@@ -290,7 +291,7 @@ def gates(n: int) -> dict[str, Any]:
                 lap("backend")
                 async with browsers.open(built.dist, policy.viewport) as opened:
                     await opened.visit("/", policy.load_timeout_s)
-                    await render.settle(opened)
+                    await render.settle(opened, unseen=True)
                     await render.read(opened)
                     await opened.page.thumbnail()
                     lap("render")

@@ -17,12 +17,13 @@ from typing import Any
 from processors.toolchain.chromium import Chromium
 from processors.toolchain.devtools import BrowserGone, OutOfMemory, PageError
 from processors.toolchain.node import Toolchain
-from processors.toolchain.page import ORIGIN, Log, Page
+from processors.toolchain.page import ORIGIN, Log, Page, Script
 
-__all__ = ["ORIGIN", "BrowserGone", "Browsers", "Log", "Opened", "OutOfMemory", "Page", "PageError"]
+__all__ = ["ORIGIN", "BrowserGone", "Browsers", "Log", "Opened", "OutOfMemory", "Page", "PageError", "Script"]
 
 _OPENS_S = 30.0
 _CLOSES_S = 5.0
+_EMPTY = {"dist/index.html": b"<!doctype html>"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,23 @@ class Browsers:
         """Start one browser ahead of the first application."""
         async with self._slots:
             self._idle.append(await self._take(None))
+
+    async def compile(self, script: Script) -> None:
+        """Compile a script for all pages to come, in a browser that no application was opened in yet."""
+        async with self._slots:
+            browser = await Chromium.start(self._toolchain)
+            self._all.add(browser)
+            healthy = False
+            try:
+                async with _context(browser, _EMPTY, (100, 100), Log()) as page:
+                    await page.goto(ORIGIN + "/")
+                    await page.compile(script)
+                healthy = True
+            finally:
+                if healthy:
+                    self._idle.append(_Warm(browser, None))
+                else:
+                    await asyncio.shield(self._drop(browser))
 
     async def close(self) -> None:
         """Stop all browsers. Nothing of them is left afterwards."""
@@ -127,6 +145,8 @@ async def _context(browser: Chromium, dist: Mapping[str, bytes], viewport: tuple
             context = (await connection.call("Target.createBrowserContext"))["browserContextId"]
             connection.post("Browser.setDownloadBehavior", behavior="deny", browserContextId=context)
             where: dict[str, Any] = {"browserContextId": context, "width": width, "height": height}
+            if browser.paced:
+                where["enableBeginFrameControl"] = True
             own = (await connection.call("Target.createTarget", url="about:blank", **where))["targetId"]
             session = (await connection.call("Target.attachToTarget", targetId=own, flatten=True))["sessionId"]
     except TimeoutError as error:
@@ -145,7 +165,7 @@ async def _context(browser: Chromium, dist: Mapping[str, bytes], viewport: tuple
             connection.post("Target.closeTarget", targetId=about["targetId"])
 
     connection.listen("", heard)
-    page = Page(connection, own, session, dist, viewport, log)
+    page = Page(connection, own, session, dist, viewport, log, browser.paced)
     try:
         await page.prepare()
         yield page

@@ -65,21 +65,33 @@ _ARGUMENTS = (
     "--disable-popup-blocking",
     "--disable-prompt-on-repost",
     "--disable-search-engine-choice-screen",
+    # A script that is compiled while it streams in is not taken from a code cache.
     "--disable-features=AvoidUnnecessaryBeforeUnloadCheckSync,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,MediaRouter,OptimizationHints,PaintHolding,"
-    "ThirdPartyStoragePartitioning,Translate",
+    "ScriptStreaming,ThirdPartyStoragePartitioning,Translate",
     "--allow-pre-commit-input",
     "--metrics-recording-only",
     "--password-store=basic",
     # A page lives for a second: code that is optimised for it pays nothing back, and optimising compilers are where an engine's holes are.
     "--js-flags=--max-old-space-size=512 --no-opt --no-maglev --single-threaded",
 )
+_PACED = (
+    "--enable-begin-frame-control",
+    "--run-all-compositor-stages-before-draw",
+    "--disable-new-content-rendering-timeout",
+    "--disable-threaded-animation",
+    "--disable-threaded-scrolling",
+    "--disable-checker-imaging",
+)
+"""Frames are drawn one by one, when they are asked for, and whole. The headless shell can do that; a whole browser that runs headless cannot."""
 
 
 class Chromium:
     """A running browser: ``await Chromium.start(toolchain)``."""
 
-    def __init__(self, process: asyncio.subprocess.Process, connection: Connection) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, connection: Connection, paced: bool) -> None:
         self._process, self.connection = process, connection
+        self.paced = paced
+        """Whether it draws only when it is told to."""
         self._said = bytearray()
         self._errors = asyncio.create_task(self._listen())
 
@@ -87,11 +99,12 @@ class Chromium:
     async def start(cls, toolchain: Toolchain) -> Chromium:
         """Raises :class:`ToolchainError` where it does not start."""
         ready = _plan(toolchain)
+        paced = "headless" in Path(ready.argv[-1]).name
         ours, theirs = socket.socketpair()
         with theirs:
             spec = {"argv": ready.argv, "seccomp": ready.seccomp.hex(), "limits": dict(ready.limits), "memory": ready.memory}
             spec["socket"] = theirs.fileno()
-            arguments = [*_ARGUMENTS, *([] if toolchain.settings.browser_inner_sandbox else ["--no-sandbox"])]
+            arguments = [*_ARGUMENTS, *(_PACED if paced else ()), *([] if toolchain.settings.browser_inner_sandbox else ["--no-sandbox"])]
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-IS",
@@ -105,7 +118,7 @@ class Chromium:
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
             )
-        chromium = cls(process, Connection(*await asyncio.open_connection(sock=ours)))
+        chromium = cls(process, Connection(*await asyncio.open_connection(sock=ours)), paced)
         try:
             async with asyncio.timeout(_START_S):
                 await chromium.connection.call("Target.setDiscoverTargets", discover=True, filter=[{"type": "page"}])

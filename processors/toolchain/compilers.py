@@ -86,6 +86,10 @@ class Workbench:
         for folder in (self._app, self._control):
             folder.mkdir()
         self._projects = 0
+        self._lying: dict[str, bytes] | None = {}
+        """The files in the folder; None where something went wrong while they were put there."""
+        self._code: dict[str, str] = {}
+        """What those of them that were transpiled are in JavaScript."""
         self._shared: dict[str, bytes] = {}  # a function of the packages alone
         mounts = [
             Mount(self._app, "/app"),
@@ -105,9 +109,18 @@ class Workbench:
         self._service = Service("compiler", ["/tool/node", "/tool/compilers.mjs", *IMAGES], toolchain, mounts, limits, env)
 
     def lay_out(self, files: Mapping[str, bytes], control: Mapping[str, str]) -> None:
-        """Put a project on the empty bench."""
+        """Put a project in the place of the one before: files that both have lie there already."""
         self._projects += 1
-        project.write(files, self._app)
+        lying, self._lying = self._lying, None
+        if lying is None:
+            _clear(self._app)
+            lying = {}
+        for name in sorted(lying.keys() - files.keys()):
+            project.remove(name, self._app)
+        new = {name: content for name, content in files.items() if lying.get(name) != content}
+        project.write(new, self._app)
+        self._lying = dict(files)
+        self._code = {name: code for name, code in self._code.items() if name in files and name not in new}
         # Another folder each time: a settings file is read once, whatever is said of its having changed.
         folder = self._control / str(self._projects)
         folder.mkdir()
@@ -115,13 +128,13 @@ class Workbench:
             (folder / name).write_text(text)
 
     async def tidy(self) -> None:
-        """Take the project away."""
-        for folder in (self._app, self._control):
-            for path in folder.iterdir():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        """After a project: its settings are nobody else's, its files lie there until the next one comes."""
+        _clear(self._control)
         if self._projects >= self._settings.compiler_uses:
             await self._service.stop()
-            self._projects, self._shared = 0, {}  # what a compiler with a past made is not for those after it
+            self._projects, self._shared, self._code = 0, {}, {}  # what a compiler with a past made is not for those after it
+            _clear(self._app)
+            self._lying = {}
 
     async def close(self) -> None:
         await self._service.stop()
@@ -130,8 +143,12 @@ class Workbench:
     async def transpile(self, names: list[str]) -> dict[str, str]:
         """JavaScript by path; empty where one of the files cannot be parsed, or takes too long."""
         with contextlib.suppress(Stopped):
-            code: dict[str, str] | None = (await self._ask({"do": "transpile", "files": names}))["code"]
-            return code or {}
+            while new := [name for name in names if name not in self._code]:  # once; again where it had to be started anew
+                code: dict[str, str] | None = (await self._ask({"do": "transpile", "files": new}))["code"]
+                if code is None or set(new) - code.keys():
+                    return {}
+                self._code |= code
+            return {name: self._code[name] for name in names}
         return {}
 
     async def bundle(self, most: int) -> tuple[list[Message], dict[str, bytes]]:
@@ -156,10 +173,15 @@ class Workbench:
         try:
             return await self._service.ask(question, limit)
         except Stopped as stopped:
-            self._shared = {}
+            self._shared, self._code = {}, {}
             if stopped.why not in ("ended", "memory") or began == 0:
                 raise
             return await self._service.ask(question, limit)  # it may have ended for what it did before: a new one has no past
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _decoded(outputs: Mapping[str, str]) -> dict[str, bytes]:

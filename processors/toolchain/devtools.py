@@ -12,6 +12,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+_NO_SESSION = -32001
+_REMEMBERED = 100
+
 Event = Callable[[str, dict[str, Any]], None]
 """Called with an event's name and parameters, in the order in which the browser sent them. Must not wait."""
 
@@ -41,6 +44,7 @@ class Connection:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, tuple[str, asyncio.Future[dict[str, Any]]]] = {}
         self._listeners: dict[str, Event] = {}
+        self._gone: dict[str, str] = {}  # sessions forgotten last, and why
         self.open = True
         self._pump = asyncio.create_task(self._receive())
 
@@ -51,6 +55,9 @@ class Connection:
     def forget(self, session: str, why: str) -> None:
         """Hear no more of a session; what still waits for it raises :class:`PageError`."""
         self._listeners.pop(session, None)
+        self._gone[session] = why
+        if len(self._gone) > _REMEMBERED:
+            del self._gone[next(iter(self._gone))]
         for number, (asked, answer) in list(self._waiting.items()):
             if asked == session:
                 del self._waiting[number]
@@ -61,7 +68,9 @@ class Connection:
     def promise(self, session: str) -> asyncio.Future[dict[str, Any]]:
         """Something to wait for that fails as a command does where the session or the browser goes away."""
         promised: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        if self.open:
+        if session in self._gone:
+            promised.set_exception(PageError(self._gone[session]))
+        elif self.open:
             number = next(self._numbers)
             self._waiting[number] = session, promised
             promised.add_done_callback(lambda _: self._waiting.pop(number, None))
@@ -70,16 +79,27 @@ class Connection:
         return promised
 
     def post(self, method: str, session: str = "", **parameters: Any) -> asyncio.Future[dict[str, Any]]:
-        """Send a command; what is sent is done in order, so only the last of many need be waited for. Raises :class:`BrowserGone`."""
+        """Send a command; what is sent is done in order, so only the last of many need be waited for. Raises :class:`BrowserGone`.
+
+        A parameter that is ``bytes`` is base64 already."""
         if not self.open:
             raise BrowserGone("the browser has ended")
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        if session in self._gone:
+            answer.set_exception(PageError(self._gone[session]))
+            answer.exception()
+            return answer
         number = next(self._numbers)
-        message: dict[str, Any] = {"id": number, "method": method, "params": parameters}
+        message: dict[str, Any] = {"id": number, "method": method}
         if session:
             message["sessionId"] = session
-        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        large = {name: value for name, value in parameters.items() if isinstance(value, bytes)}
+        message["params"] = {name: value for name, value in parameters.items() if name not in large}
+        said = json.dumps(message).encode()
+        for name, value in large.items():  # a megabyte in base64 is JSON as it is
+            said = b"".join((said[:-2], b", " if said[-3:] != b"{}}" else b"", b'"', name.encode(), b'": "', value, b'"}}'))
         self._waiting[number] = session, answer
-        self._writer.write(json.dumps(message).encode() + b"\0")
+        self._writer.write(said + b"\0")
         return answer
 
     async def call(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
@@ -125,6 +145,8 @@ class Connection:
 
     def _hear(self, message: Mapping[str, Any]) -> None:
         if "id" in message:
+            if message.get("error", {}).get("code") == _NO_SESSION and self._waiting.get(message["id"], ("", None))[0] in self._listeners:
+                return  # why it is gone is heard next, and said by `forget`
             _, answer = self._waiting.pop(message["id"], ("", None))
             if answer and not answer.done():
                 answer.set_result(dict(message))

@@ -3,6 +3,9 @@
 Requests are answered from the ``dist`` files, as a static file server that falls back to index.html would, and all others are refused
 and written down. The same is done for workers and frames that the page makes; service workers are refused. What is no request of that kind
 (a WebSocket, a window that is opened) is stopped by the policy sent with every page, and by there being no network.
+
+A page draws when it is told to (``HeadlessExperimental.beginFrame``), where the browser can be told: while something is waited for that needs its
+frames (animations, scrolling, the mouse), and for a picture. Sixty frames a second that nobody looks at are a fifth of what a page costs.
 """
 
 from __future__ import annotations
@@ -12,12 +15,14 @@ import base64
 import contextlib
 import json
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from processors.toolchain.devtools import BrowserGone, Connection, PageError
 from processors.toolchain.keys import KEYS, MODIFIERS, Key, chord
+
+_T = TypeVar("_T")
 
 ORIGIN = "http://localhost"
 """Where applications believe to be; a secure context, as a real deployment is."""
@@ -30,6 +35,17 @@ _POLICY = (
 _KEPT = 50  # entries of one kind that a page's log keeps
 _SERVED = 256 << 20
 """Bytes that a page is given in all: one that asks for the same large file again and again is not worth more."""
+_FRAME_S = 1 / 30
+_DRAWS = 10  # frames that a picture may take
+_COMPILES_S = 30.0
+_ADD = """
+url => new Promise(done => {
+  const script = document.createElement('script');
+  script.onload = script.onerror = event => { script.remove(); done(event.type === 'load'); };
+  script.src = url;
+  document.documentElement.append(script);
+})
+"""
 _AT_REST = """
 (() => {
   const fields = [...document.querySelectorAll('input,textarea,[contenteditable]')].map(f => [f, f.style.getPropertyValue('caret-color'), f.style.getPropertyPriority('caret-color')]);
@@ -47,6 +63,19 @@ _AT_REST = """
 })()
 """
 """No caret blinks in a picture and nothing moves: what moves to an end is there, what moves for ever is not. Gives what undoes it."""
+
+
+@dataclass
+class Script:
+    """JavaScript that pages are examined with, and what V8 compiled it to: reading half a megabyte anew costs a page more than running it.
+
+    It is compiled in a page of its own (:meth:`Page.compile`), never in one that has seen an application: the code is run in the pages of others.
+    """
+
+    source: str
+    compiled: bytes | None = None
+    """V8's code cache, in base64; empty where there is none to be had."""
+    path: str = "millrace-examination.js"
 
 
 @dataclass
@@ -81,9 +110,14 @@ class Page:
     """A tab of a context of its own. Whatever waits for the page raises :class:`PageError` where the page fails, ``BrowserGone`` where the browser does."""
 
     def __init__(
-        self, connection: Connection, target: str, session: str, dist: Mapping[str, bytes], viewport: tuple[int, int], log: Log
+        self, connection: Connection, target: str, session: str, dist: Mapping[str, bytes], viewport: tuple[int, int], log: Log, paced: bool
     ) -> None:
+        """``paced``: whether the browser draws only when it is told to."""
         self._connection, self._target, self._session, self._dist, self._log = connection, target, session, dist, log
+        self._paced = paced
+        self._frame: asyncio.Future[dict[str, Any]] | None = None  # the one begun last
+        self._script: Script | None = None  # while it is loaded
+        self._compiled: asyncio.Future[dict[str, Any]] | None = None  # while a script is compiled
         self.viewport = viewport
         self._documents: dict[str, bool] = {}  # by loader: whether it has loaded
         self._news: asyncio.Future[dict[str, Any]] | None = None  # of a document, while somebody waits for it
@@ -91,7 +125,7 @@ class Page:
         self._at = (0.0, 0.0)
         self._children: set[str] = set()  # sessions of workers and frames
         self._asked: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue()
-        self._encoded: dict[str, str] = {}
+        self._encoded: dict[str, bytes] = {}
         self._given = 0
         self._server = asyncio.create_task(self._serve())
 
@@ -148,6 +182,9 @@ class Page:
         elif method == "Runtime.exceptionThrown":
             thrown = said["exceptionDetails"]
             self._log.note("exceptions", _shown(thrown["exception"]).split("\n    at ")[0] if "exception" in thrown else thrown["text"])
+        elif method == "Page.compilationCacheProduced":
+            if self._compiled and not self._compiled.done():
+                self._compiled.set_result(said)
         elif method == "Page.javascriptDialogOpening":
             self._connection.post("Page.handleJavaScriptDialog", session, accept=True)
         elif method == "Target.attachedToTarget":
@@ -187,7 +224,8 @@ class Page:
         if path == "favicon.ico" and name not in self._dist:
             self._connection.post("Fetch.fulfillRequest", session, requestId=request, responseCode=204)
             return
-        if name not in self._dist:
+        ours = self._script if self._script and path == self._script.path else None
+        if name not in self._dist and not ours:
             if "." in path.rsplit("/", 1)[-1]:
                 self._log.note("failed", f"/{path}")
             name = "dist/index.html"
@@ -195,14 +233,15 @@ class Page:
         if kind.startswith("text/") or kind.endswith("/javascript"):
             kind += "; charset=utf-8"
         headers = [{"name": "Content-Type", "value": kind}, {"name": "Content-Security-Policy", "value": _POLICY}]
-        self._given += len(self._dist[name])
+        content = ours.source.encode() if ours else self._dist[name]
+        self._given += len(content)
         if self._given > _SERVED:
             self._log.note("failed", f"/{path}: the page has asked for {_SERVED >> 20} MB already")
             self._connection.post("Fetch.failRequest", session, requestId=request, errorReason="Aborted")
             return
-        if name not in self._encoded:
-            self._encoded[name] = base64.b64encode(self._dist[name]).decode()
-        body = self._encoded[name]
+        if not ours and name not in self._encoded:
+            self._encoded[name] = base64.b64encode(content)
+        body = base64.b64encode(content) if ours else self._encoded[name]
         self._connection.post("Fetch.fulfillRequest", session, requestId=request, responseCode=200, responseHeaders=headers, body=body)
 
     # What is asked of it -----------------------------------------------------------------------------------------------------
@@ -237,8 +276,40 @@ class Page:
         return answer["result"].get("value")
 
     async def ask(self, function: str, *arguments: Any) -> Any:
-        """What a JavaScript function gives for these arguments (JSON)."""
+        """What a JavaScript function gives for these arguments (JSON). Where it waits for frames, it must be asked by :meth:`watch`."""
         return await self.evaluate(f"({function}\n)({', '.join(map(json.dumps, arguments))})")
+
+    async def watch(self, function: str, *arguments: Any, unseen: bool = False) -> Any:
+        """:meth:`ask`, while the page goes on drawing. ``unseen``: what it does for a frame is done, nothing is painted, and nothing scrolls."""
+        return await self._drawing(self.ask(function, *arguments), unseen)
+
+    async def wait(self, seconds: float) -> None:
+        """Let the page go on by itself."""
+        await self._drawing(asyncio.sleep(seconds))
+
+    async def add(self, script: Script) -> None:
+        """Run a script of ours in the page, as what it was compiled to where there is that."""
+        url = f"{ORIGIN}/{script.path}"
+        if script.compiled:
+            self._post("Page.addCompilationCache", url=url, data=script.compiled)
+        self._script = script
+        try:
+            loaded = await self.ask(_ADD, url)
+        finally:
+            self._script = None
+        if loaded is not True:  # its own policy, or its own script, forbids it
+            await self.evaluate(f"{script.source}\n;null")
+
+    async def compile(self, script: Script) -> None:
+        """Have what ``script`` is compiled to written down in it, for other pages. For a page without an application."""
+        self._compiled = self._connection.promise(self._session)
+        await self._call("Page.produceCompilationCache", scripts=[{"url": f"{ORIGIN}/{script.path}"}])
+        try:
+            async with asyncio.timeout(_COMPILES_S):
+                await self.add(script)
+                script.compiled = str((await self._compiled)["data"]).encode()
+        except TimeoutError as error:
+            raise PageError("a script is not compiled") from error
 
     async def content(self) -> str:
         """The document as it is now, as HTML."""
@@ -247,17 +318,46 @@ class Page:
     async def picture(self) -> bytes:
         """What shows now, at rest, as PNG."""
         undo = (await self._call("Runtime.evaluate", expression=_AT_REST))["result"].get("objectId")
-        shot = await self._call("Page.captureScreenshot", format="png", optimizeForSpeed=True)
+        shot = await self._shot(format="png", optimizeForSpeed=True)
         if undo:  # a page that tampers with what this uses gets no picture at rest
             self._post("Runtime.callFunctionOn", objectId=undo, functionDeclaration="function () { this(); }")
-        return base64.b64decode(shot["data"])
+        return shot
 
-    async def thumbnail(self, width: int = 960, quality: int = 80) -> bytes:
-        """What shows now as JPEG, at most ``width`` pixels across: made small and lossy where it is drawn, for pictures that nothing is measured by."""
-        across, down = self.viewport
-        clip = {"x": 0, "y": 0, "width": across, "height": down, "scale": min(1.0, width / across)}
-        shot = await self._call("Page.captureScreenshot", format="jpeg", quality=quality, clip=clip, optimizeForSpeed=True)
-        return base64.b64decode(shot["data"])
+    async def thumbnail(self, quality: int = 80) -> bytes:
+        """What shows now as JPEG: lossy, for pictures that nothing is measured by."""
+        return await self._shot(format="jpeg", quality=quality, optimizeForSpeed=True)
+
+    async def _shot(self, **how: Any) -> bytes:
+        if not self._paced:
+            return base64.b64decode((await self._call("Page.captureScreenshot", **how))["data"])
+        for _ in range(_DRAWS):
+            if self._frame:
+                await self._frame
+            self._frame = self._post("HeadlessExperimental.beginFrame", screenshot=how)
+            answer = await self._frame
+            if data := answer.get("result", {}).get("screenshotData"):  # a page that has not drawn yet has none
+                return base64.b64decode(data)
+        raise PageError(f"the page draws nothing: {answer.get('error', {}).get('message', '')}")
+
+    async def _drawing(self, work: Awaitable[_T], unseen: bool = False) -> _T:
+        """What ``work`` gives, while frames go on. The mouse's wheel is for the compositor and waits for frames that are seen."""
+        if not self._paced:
+            return await work
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done():
+                if not self._frame or self._frame.done():
+                    self._frame = self._post("HeadlessExperimental.beginFrame", noDisplayUpdates=unseen)
+                either: set[asyncio.Future[Any]] = {task, self._frame}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({task}, timeout=_FRAME_S)
+        except BaseException:
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # what is raised here says more
+            raise
+        return await task
 
     async def move(self, x: float, y: float) -> None:
         """The mouse to a place, in CSS pixels of the viewport."""
@@ -287,11 +387,11 @@ class Page:
             if character in KEYS:
                 await self.press(character)
             else:
-                await self._call("Input.insertText", text=character)
+                await self._drawing(self._call("Input.insertText", text=character))
 
     async def _mouse(self, kind: str, **more: Any) -> None:
         x, y = self._at
-        await self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, modifiers=self._held, **more)
+        await self._drawing(self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, modifiers=self._held, **more))
 
     async def _key(self, key: Key, down: bool) -> None:
         bit = MODIFIERS.get(key.key, 0)
@@ -300,10 +400,10 @@ class Page:
         writes = down and key.text and not self._held & ~MODIFIERS["Shift"]
         if writes:
             what |= {"text": key.text, "unmodifiedText": key.text}
-        await self._call("Input.dispatchKeyEvent", type="keyDown" if writes else "rawKeyDown" if down else "keyUp", **what)
+        await self._drawing(self._call("Input.dispatchKeyEvent", type="keyDown" if writes else "rawKeyDown" if down else "keyUp", **what))
 
-    def _post(self, method: str, **parameters: Any) -> None:
-        self._connection.post(method, self._session, **parameters)
+    def _post(self, method: str, **parameters: Any) -> asyncio.Future[dict[str, Any]]:
+        return self._connection.post(method, self._session, **parameters)
 
     async def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         return await self._connection.call(method, self._session, **parameters)

@@ -152,6 +152,16 @@ def write(files: Mapping[str, bytes], folder: Path, limits: ProjectLimits | None
         path.write_bytes(content)
 
 
+def remove(name: str, folder: Path) -> None:
+    """Take a file that was written away, and the folders that are empty without it."""
+    path = folder / name
+    path.unlink()
+    for parent in path.parents:
+        if parent == folder or any(parent.iterdir()):
+            break
+        parent.rmdir()
+
+
 def read(folder: Path, limits: ProjectLimits | None = None) -> Files:
     """The project in a folder; ``node_modules`` and hidden folders are left out, links are refused."""
     limits = limits or ProjectLimits()

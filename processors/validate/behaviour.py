@@ -10,7 +10,6 @@ be operated (typed text arrived in a field), and the screen it led to was reache
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
@@ -120,7 +119,7 @@ async def _arrive(
         reached = now >= policy.reached and (previous is None or same or now > 0.995 or now > likeness(seen, previous))
         if reached or time.monotonic() > deadline:
             break
-        await asyncio.sleep(0.15)
+        await opened.page.wait(0.15)
         seen = await render.read(opened)
     step = Step(screen, [], reached, now)
     if not reached:

@@ -62,7 +62,7 @@ async ({ most, depth }) => {
 async def follow(opened: Opened, policy: ValidationPolicy) -> list[Finding]:
     """An error for each dead link found within two steps of the page that shows now; ``policy.most_links`` are followed at most."""
     try:
-        found = await opened.page.ask(_FOLLOW, {"most": policy.most_links, "depth": 2})
+        found = await opened.page.watch(_FOLLOW, {"most": policy.most_links, "depth": 2}, unseen=True)
     except PageError as error:
         if opened.log.crashed:
             raise

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, cast
 
-from processors.toolchain.browser import Log, Opened
+from processors.toolchain.browser import Log, Opened, Script
 from processors.toolchain.findings import Finding
 from processors.validate.policy import Impact, ValidationPolicy
 
@@ -51,9 +51,10 @@ class Look:
     picture: bytes
 
 
-async def settle(opened: Opened, quiet_ms: int = 60, most_ms: int = 1500) -> None:
-    """Wait until nothing in the document changed or scrolled for ``quiet_ms``, its fonts are there and a frame was painted; at most ``most_ms``."""
-    await opened.page.ask(_SETTLED, {"quiet": quiet_ms, "most": most_ms})
+async def settle(opened: Opened, quiet_ms: int = 60, most_ms: int = 1500, unseen: bool = False) -> None:
+    """Wait until nothing in the document changed or scrolled for ``quiet_ms``, its fonts are there and a frame was made; at most ``most_ms``.
+    ``unseen``: the frames are not painted (:meth:`Page.watch`)."""
+    await opened.page.watch(_SETTLED, {"quiet": quiet_ms, "most": most_ms}, unseen=unseen)
 
 
 async def read(opened: Opened) -> dict[str, Any]:
@@ -69,9 +70,9 @@ def plain(source: str) -> str:
     )
 
 
-async def accessibility(opened: Opened, axe: str, policy: ValidationPolicy) -> list[Finding]:
-    """axe-core's violations of WCAG 2.1 A and AA on the screen that shows now. ``axe`` is its source."""
-    await opened.page.evaluate(f"{axe}\n;null")
+async def accessibility(opened: Opened, axe: Script, policy: ValidationPolicy) -> list[Finding]:
+    """axe-core's violations of WCAG 2.1 A and AA on the screen that shows now."""
+    await opened.page.add(axe)
     found = []
     for violation in sorted(await opened.page.ask(_AXE), key=lambda v: str(v["rule"])):
         impact = violation["impact"] or "minor"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import PurePosixPath
 
 from processors.remembered import Remembered
@@ -50,6 +51,7 @@ _SUFFIXES = frozenset(
 _PLAIN_NAMES = frozenset({".gitignore", "LICENSE", "README"})
 
 _CODE: Remembered[list[Finding]] = Remembered()
+_SECRET: Remembered[list[tuple[str, int]]] = Remembered()
 
 _SECRETS = {
     "private key": re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"),
@@ -148,9 +150,14 @@ def _secrets(files: Mapping[str, bytes]) -> Iterator[Finding]:
     for name, content in sorted(files.items()):
         if name.startswith("dist/"):  # held against what these sources build to, byte by byte
             continue
-        for kind, pattern in _SECRETS.items():
-            if match := pattern.search(content):
-                yield _finding("secret", f"looks like a secret: {kind}", name, content.count(b"\n", 0, match.start()) + 1)
+        for kind, line in _SECRET.get(partial(_secrets_in, content), content):
+            yield _finding("secret", f"looks like a secret: {kind}", name, line)
+
+
+def _secrets_in(content: bytes) -> list[tuple[str, int]]:
+    """What looks like a secret, and the line that the first of its kind stands in."""
+    found = ((kind, pattern.search(content)) for kind, pattern in _SECRETS.items())
+    return [(kind, content.count(b"\n", 0, match.start()) + 1) for kind, match in found if match]
 
 
 def _styles(files: Mapping[str, bytes]) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from processors.toolchain.browser import BrowserGone, Browsers, Log, Opened, OutOfMemory, PageError
+from processors.toolchain.browser import BrowserGone, Browsers, Log, Opened, OutOfMemory, PageError, Script
 from processors.toolchain.build import BuildResult, build
 from processors.toolchain.compilers import Compilers
 from processors.toolchain.findings import Finding, errors
@@ -81,7 +81,8 @@ class Validator:
         self._browsers = Browsers(toolchain)
         self._compilers = Compilers(toolchain)
         self._database = Database(toolchain)
-        self._axe = render.plain(toolchain.axe.read_text())
+        self._axe = Script(render.plain(toolchain.axe.read_text()))
+        self._compiling = asyncio.Lock()
 
     async def __aenter__(self) -> Validator:
         return self
@@ -93,7 +94,7 @@ class Validator:
 
     async def warm(self) -> None:
         """Start a browser ahead of the first artifact. The database takes more memory than all else and waits for the first migration."""
-        await self._browsers.warm()
+        await self._compile()
 
     async def validate(
         self,
@@ -122,6 +123,15 @@ class Validator:
             finally:
                 storing.cancel()
         return course.verdict()
+
+    async def _compile(self) -> None:
+        """Have axe-core compiled, once; where that fails, each page compiles it for itself."""
+        async with self._compiling:
+            if self._axe.compiled is None:
+                try:
+                    await self._browsers.compile(self._axe)
+                except (BrowserGone, PageError, TimeoutError):
+                    self._axe.compiled = b""
 
     async def _in_database(self, files: Mapping[str, bytes], code: Mapping[str, str]) -> tuple[list[Finding], int] | None:
         """What the gate ``backend`` finds, and its time in ms; None for an application without migrations."""
@@ -158,6 +168,7 @@ class Validator:
         size = (int(video["width"]), int(video["height"])) if video else self._policy.viewport
         played = min(len((features or {}).get("screens") or ()), self._policy.most_screens)
         time_limit_s = self._policy.browser_timeout_s * (1 + played / 5)
+        await self._compile()
         for attempt in (1, 2):
             fresh = _Course(course.progress)
             log = Log()
@@ -194,7 +205,7 @@ class Validator:
                 found += render.complaints(opened.log)
                 found.append(Finding("render", "render.load", f"the first screen does not load: {error.brief}"))
                 return
-            await render.settle(opened)
+            await render.settle(opened, unseen=True)
             first = await render.read(opened)
             found += render.complaints(opened.log) + render.emptiness(first)
             found += await render.accessibility(opened, self._axe, self._policy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from processors.toolchain.browser import BrowserGone, Browsers, Opened, PageError
+from processors.toolchain.browser import BrowserGone, Browsers, Opened, PageError, Script
 from processors.toolchain.node import Toolchain
 from processors.toolchain.settings import ToolchainSettings
 
@@ -47,7 +48,7 @@ def browsers() -> Any:
 
 async def settled(opened: Opened, seconds: float = 0.4) -> Opened:
     await opened.visit("/")
-    await opened.page.evaluate(f"new Promise(done => setTimeout(done, {seconds * 1000}))")
+    await opened.page.wait(seconds)
     return opened
 
 
@@ -109,6 +110,69 @@ def test_it_cannot_be_sent_elsewhere(address: str, browsers: Any) -> None:
         assert (await opened.page.evaluate("location.href")).startswith(("http://localhost/", "chrome-error:", "about:blank"))
 
     browsers(dist(f"location.href = {address!r}"), steps)
+
+
+def test_what_needs_frames_goes_on_while_it_is_waited_for(browsers: Any) -> None:
+    code = """
+        let frames = 0, seen = 0;
+        const count = () => { frames++; requestAnimationFrame(count); };
+        requestAnimationFrame(count);
+        document.body.style.height = '3000px';
+        new IntersectionObserver(entries => { seen += entries.length; }).observe(document.body);
+        document.body.animate([{ opacity: 0 }, { opacity: 1 }], 50).finished.then(() => { window.moved = true; });
+        window.said = () => ({ frames, seen, moved: window.moved === true, scrolled: scrollY });
+    """
+
+    async def steps(opened: Opened) -> None:
+        await opened.visit("/")
+        rested = "() => new Promise(done => { const look = () => said().moved && said().seen && said().frames > 2 ? done(said()) : setTimeout(look, 5); look(); })"
+        async with asyncio.timeout(10):
+            await opened.page.watch(rested, unseen=True)
+            await opened.page.move(50, 50)
+            await opened.page.wheel(120)
+            await opened.page.watch("() => new Promise(done => { const look = () => scrollY ? done() : setTimeout(look, 5); look(); })")
+        picture = await opened.page.picture()
+        assert picture.startswith(b"\x89PNG") and (await opened.page.thumbnail()).startswith(b"\xff\xd8")
+
+    browsers(dist(code), steps)
+
+
+@pytest.mark.parametrize("policy", ["", "<meta http-equiv=Content-Security-Policy content=\"script-src 'nonce-x'\">"])
+def test_a_script_of_ours_runs_in_every_page_as_it_was_compiled(policy: str, browsers: Any) -> None:
+    script = Script(f"window.examined = 'well'; /* {'x' * 2000} */")
+
+    async def compiled(opened: Opened) -> None:
+        await opened.visit("/")
+        await opened.page.compile(script)
+        assert script.compiled
+
+    async def steps(opened: Opened) -> None:
+        await opened.visit("/")
+        await opened.page.add(script)
+        assert await opened.page.evaluate("examined") == "well"
+        assert await opened.page.evaluate("document.querySelectorAll('script').length") <= 1
+        if not policy:  # V8 knows a source by its length: what runs is what was compiled
+            assert opened.log.clean
+            await opened.page.add(Script(script.source.replace("well", "anew"), script.compiled))
+            assert await opened.page.evaluate("examined") == "well"
+
+    browsers(dist(""), compiled)
+    page = dist("")
+    browsers(page | {"dist/index.html": page["dist/index.html"].replace(b"<head>", b"<head>" + policy.encode())}, steps)
+
+
+def test_a_page_that_is_gone_says_why(browsers: Any) -> None:
+    async def steps(opened: Opened) -> None:
+        await opened.visit("/")
+        for _ in range(2):  # what is asked before it is known, and after
+            with pytest.raises(PageError, match="closed its own window"):
+                async with asyncio.timeout(10):
+                    while True:
+                        await opened.page.wait(0.01)
+                        await opened.page.evaluate("1")
+
+    with contextlib.suppress(BrowserGone, PageError):
+        browsers(dist("setTimeout(() => window.close(), 50)"), steps)
 
 
 def test_even_the_browser_itself_sees_no_file_of_the_machine(browsers: Any, tmp_path: Path) -> None:

@@ -173,6 +173,29 @@ def test_a_project_leaves_nothing_behind_for_the_next() -> None:
     assert made().dist == build_sync(APP, Toolchain()).dist
 
 
+def test_files_that_lie_there_already_are_those_of_the_project() -> None:
+    """Names that stay, change their content, go away, and become folders: as new compilers would have it."""
+    part = b"export const part: number = 1;\n"
+    taken = MAIN + b"import { part } from './part';\nconsole.log(part);\n"
+    projects = [
+        {**APP, "src/main.tsx": taken, "src/part.ts": part},
+        {**APP, "src/main.tsx": taken, "src/part.ts": part.replace(b"1", b"2")},
+        {**APP, "src/main.tsx": taken, "src/part.ts/index.ts": part},  # a folder of that name
+        {**APP, "src/main.tsx": taken, "src/part/index.ts": part},
+        {**APP, "src/main.tsx": taken},  # nothing is left of it
+        {**APP, "src/main.tsx": taken, "src/part.ts": b"export const part: = 1;"},
+        {**APP, "src/main.tsx": taken, "src/part.ts": part},
+    ]
+
+    async def anew(files: dict[str, bytes]) -> BuildResult:
+        async with Compilers(Toolchain()) as compilers:
+            return await build(files, compilers, typecheck=False, transpile=True)
+
+    for files in projects:
+        warm, new = RUNNER.run(build(files, COMPILERS, typecheck=False, transpile=True)), RUNNER.run(anew(files))
+        assert (warm.ok, warm.dist, warm.findings, warm.code) == (new.ok, new.dist, new.findings, new.code)
+
+
 def test_places_count_characters_and_lines_as_an_editor_does() -> None:
     (finding,) = made(**{"src/main.tsx": "\ufeff// größer: 𝒳\r\n".encode() + MAIN.replace(b"'world'", b"42")}).findings
     assert (finding.rule, finding.file, finding.line) == ("TS2322", "src/main.tsx", 4)
