@@ -13,6 +13,8 @@ from processors.extract.scene import ANSWER, DWELL, Action, Rest, Scene, bursts,
 from processors.extract.watch import Moment
 
 TYPING_GAP = 0.9  # seconds without a new letter that end typing
+AT_ONCE = 4  # places where letters, or what looks like them, come and go at one time
+LETTER = 24  # pixels that a letter is wide at most, its space included
 HAIRLINE = 2  # pixels of height up to which a change is a codec refining an edge, not a letter
 CARET_READ = set("|Iil!1")  # what a text cursor is taken for that stands behind the last letter
 SAME_TEXT = 0.75  # likeness from which a text counts as the one read before, a little otherwise
@@ -26,9 +28,10 @@ def alone(scene: Scene) -> list[Action]:
             letters.extend(burst)
     groups: list[list[Moment]] = []
     for m in letters:
-        last = groups[-1][-1] if groups else None
-        if last is not None and m.t - last.t <= TYPING_GAP and _goes_on(last, m) and rest_at(scene, last.t) == rest_at(scene, m.t):
-            groups[-1].append(m)
+        # Not only the latest: elsewhere on the page something may blink between two letters.
+        home = next((g for g in reversed(groups[-AT_ONCE:]) if _continues(scene, g[-1], m)), None)
+        if home is not None:
+            home.append(m)
         else:
             groups.append([m])
     out: list[Action] = []
@@ -66,6 +69,16 @@ def alone(scene: Scene) -> list[Action]:
     return out
 
 
+def _continues(scene: Scene, last: Moment, m: Moment) -> bool:
+    """Whether a letter is the next one after another."""
+    return m.t - last.t <= TYPING_GAP and _goes_on(last, m) and _still(rest_at(scene, last.t), rest_at(scene, m.t))
+
+
+def _still(a: Rest | None, b: Rest | None) -> bool:
+    """Whether the cursor has not gone anywhere: it may be lost out of sight for a moment where letters come."""
+    return a == b or (a is not None and b is not None and math.hypot(a.x - b.x, a.y - b.y) <= 3)
+
+
 def _is_ring(box: Box, m: Moment, scene: Scene) -> bool:
     """Whether a wide change is a field taking the focus (its frame), not its text being replaced: no text cursor stood in it before."""
     return box[2] > 96 and not any(overlap(around(c, 8), box) for c in scene.carets(m.t - 3.0, m.t))
@@ -82,17 +95,18 @@ def _at_caret(box: Box, t: float, scene: Scene) -> bool:
 
 
 def _letters_only(boxes: list[Box]) -> Box:
-    """Where letters appeared: without what was cleared by the first of them, where more followed."""
+    """Where letters appeared: without what was cleared by the first of them, where more followed. That one stands where the hint began that it cleared."""
     narrow = [b for b in boxes if b[2] <= 64]
     if len(boxes) > 1 and len(narrow) >= len(boxes) - 1:
         first = boxes[0]
-        return union([*narrow, (narrow[0][0], first[1], 1, first[3])]) if boxes[0][2] > 64 else union(boxes)
+        left = first[0] if 0 <= narrow[0][0] - first[0] <= LETTER else narrow[0][0]
+        return union([*narrow, (left, first[1], 1, first[3])]) if first[2] > 64 else union(boxes)
     return union(boxes)
 
 
 def _main(m: Moment) -> Box | None:
     """The place of a letter, where a moment is like one: a small change on one line, next to nothing elsewhere."""
-    first, *others = m.change.boxes
+    first, *others = sorted(m.change.boxes, key=lambda b: b[3] <= HAIRLINE)
     if first[3] > 64 or first[2] > 640 or sum(area(b) for b in others) > max(4 * 256, area(first)):
         return None
     near = [b for b in others if overlap(around(b, 40), first)]
