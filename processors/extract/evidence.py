@@ -15,7 +15,7 @@ import numpy as np
 from processors.extract.candidates import PIECE, RUN, Candidate
 from processors.extract.geometry import centre
 from processors.extract.page import Element, Page, far, vivid
-from processors.extract.pixels import gradient
+from processors.extract.pixels import gradient, peak
 
 KINDS = ("button", "link", "input", "checkbox", "radio", "select", "image", "heading", "table")
 MISSING = -1.0
@@ -77,7 +77,7 @@ def _pixels(out: Columns, page: Page, boxes: np.ndarray) -> None:
     """Ink within, in the ends and about; how strongly each side stands out; colour within against about."""
     height, width = page.image.shape[:2]
     edges = (gradient(page.image) > 24).astype(np.uint8)
-    grey = page.image.max(axis=2).astype(np.int16)
+    grey = peak(page.image).astype(np.int16)
     upright = np.zeros((height, width), np.uint8)
     upright[:, 1:] = np.abs(np.diff(grey, axis=1)) > 5
     level = np.zeros((height, width), np.uint8)
@@ -165,7 +165,7 @@ def _texts(out: Columns, page: Page, guesses: Sequence[Candidate], boxes: np.nda
             cx0, cx1 = max(0, g.box[0]), min(page.width, g.box[0] + g.box[2])
             part = page.image[by : by + bh, max(bx, cx0) : cx1]
             if part.size:
-                distance = np.abs(part.astype(np.int16) - np.array(page.texts[g.text].look.background, np.int16)).max(axis=2)
+                distance = peak(np.abs(part.astype(np.int16) - np.array(page.texts[g.text].look.background, np.int16)))
                 strong = part[distance >= 0.8 * distance.max()]
                 vivid_run[n] = vivid(tuple(int(v) for v in np.median(strong, axis=0)))  # type: ignore[arg-type]
     out["run_vivid"] = vivid_run
@@ -302,7 +302,7 @@ def _underlined(page: Page, n: int) -> float:
     part = page.image[max(0, y + h - 4) : low, x : x + w].astype(np.int16)
     if not part.size:
         return 0.0
-    alike = np.abs(part - np.array(t.look.colour, np.int16)).max(axis=2) < 70
+    alike = peak(np.abs(part - np.array(t.look.colour, np.int16))) < 70
     return float(alike.mean(axis=1).max())
 
 

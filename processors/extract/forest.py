@@ -31,7 +31,8 @@ class Forest:
 
     def judge(self, names: list[str], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Two float32 arrays: how likely each guess is no element (column 0) or one of :data:`evidence.KINDS` (columns 1 to 9; zeros below
-        :data:`context.WORTH`), which is so where it covers one by half; and how likely it is that it covers one by three quarters (zeros from the first forest, which is not asked).
+        :data:`context.WORTH`), which is so where it covers one by half; and how likely it is that it covers one by three quarters (zeros from the
+        first forest, which is not asked).
 
         :raises ValueError: where the evidence is not what the forest was grown on
         """

@@ -143,7 +143,7 @@ def coloured_runs(image: np.ndarray, line: Line, look: Look) -> list[tuple[str, 
         part = image[look.ink[1] : look.ink[1] + look.ink[3], x0:x1].astype(np.int16)
         if not part.size:
             continue
-        distance = np.abs(part - ground_colour).max(axis=2)
+        distance = peak(np.abs(part - ground_colour))
         strong = distance >= 0.7 * distance.max()
         columns = np.flatnonzero((distance > 0.4 * distance.max()).any(axis=0))
         if not columns.size:  # nothing but ground: a blank that was read as a letter
