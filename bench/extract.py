@@ -1,6 +1,6 @@
 """How well and how fast a screen recording is read, beside what decoding alone costs.
 
-    python -m bench.extract --json [VIDEO ...]
+    python -m bench.extract --json [--paces] [VIDEO ...]
 
 Each VIDEO needs its ``NAME.truth.json`` beside it (``x.vp8.webm`` shares the truth of ``x.mp4``); without any, the sample recording is taken. More
 recordings are made by ``python -m bench.recordings``. Scores are those of ``bench/scorers/score.py``, for every recording and pooled, and apart
@@ -9,6 +9,10 @@ video's length, and everything but text, elements and layout against bare decodi
 it; ``decoding_alone`` is another run, ``rest`` what no step names: mostly the decoder's own threads. ``start`` is a process with both networks
 opened, once. They are a better guide than times where the machine has other work. What ``bench.recordings`` made is pooled by its part as well:
 ``dev`` may be tuned on, ``held`` is only scored.
+
+``--paces`` makes three more of each recording (``bench/paces.py``) and times them: ``dense``, a new page every 8 s, ``typical``, every 20 s, and ``idle``, on which
+only a clock and a text cursor change. ``to_decode`` is the whole extraction's rate of frames against that of bare decoding, ``to_decode_cpu`` the same by what
+both cost of processors.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -29,12 +34,12 @@ sys.path.insert(0, str(Path(__file__).parent / "scorers"))
 
 from score import score
 
+from bench.paces import PACES, RATE, idle, stretched
 from bench.recordings import RECORDINGS
-from processors.extract import cursor
 from processors.extract.decode import Decoder, Frame
 from processors.extract.pipeline import Timings, extract
 from processors.extract.settings import ExtractSettings
-from processors.extract.watch import Watcher
+from processors.extract.watch import watched
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "sqlite_web.mp4"
 
@@ -76,12 +81,11 @@ def bare_decoding(video: Path) -> float:
 
 
 def watching(video: Path) -> float:
-    """Frames per second of decoding, change gate, cursor, scrolling and keyframes; the best of two."""
-    template = cursor.learn(Decoder(video))
-    return max(_rate(video, lambda frames: _drain(Watcher(template, ExtractSettings().settle_s).run(frames))) for _ in range(2))
+    """Frames per second of decoding, change gate, the cursor learned and followed, scrolling and keyframes; the best of two."""
+    return max(_rate(video, lambda frames: _drain(watched(frames, None, ExtractSettings().settle_s, True))) for _ in range(2))
 
 
-def _rate(video: Path, work: Callable[[Iterable[Frame]], None]) -> float:
+def _rate(video: Path, work: Callable[[Decoder], None]) -> float:
     decoder = Decoder(video)
     since = time.perf_counter()
     work(decoder)
@@ -96,6 +100,33 @@ def _look(frames: Iterable[Frame]) -> None:
 def _drain(things: Iterable[object]) -> None:
     for _ in things:
         pass
+
+
+def speed(video: Path, settings: ExtractSettings) -> dict[str, Any]:
+    """How fast a recording is read, beside decoding alone."""
+    timings = Timings()
+    before = spent()
+    extract(video, None, settings, timings=timings)
+    cpu = spent() - before
+    frames, rate = timings.counts["frames"], bare_decoding(video)
+    decoding = cost_of(lambda: _look(Decoder(video)))
+    return {
+        "duration_s": (seconds := round(frames / RATE, 1)),
+        "screens": timings.counts["screens"],
+        "times_real_time": round(seconds / timings.seconds["total"], 2),
+        "times_real_time_per_cpu": round(seconds / cpu, 2),
+        "to_decode": round(frames / timings.seconds["total"] / rate, 3),
+        "to_decode_cpu": round(decoding / cpu, 3),
+        "cpu_seconds": {"total": round(cpu, 2), "decoding_alone": round(decoding, 2)},
+    }
+
+
+def at_paces(video: Path, document: dict[str, Any], settings: ExtractSettings) -> dict[str, Any]:
+    """:func:`speed` of what ``bench/paces.py`` makes of a recording."""
+    with tempfile.TemporaryDirectory(prefix="millrace-paces-") as folder:
+        made = {name: stretched(video, document, pace, Path(folder) / f"{name}.mp4") for name, pace in PACES.items()}
+        made["idle"] = idle(video, document, Path(folder) / "idle.mp4")
+        return {name: speed(path, settings) for name, path in made.items()}
 
 
 def measure(video: Path, settings: ExtractSettings, out: Path | None) -> tuple[dict[str, Any], tuple[dict[str, Any], dict[str, Any]]]:
@@ -133,6 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Score and time the extraction.")
     parser.add_argument("videos", nargs="*", type=Path)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    parser.add_argument("--paces", action="store_true", help="time them dense, typical and idle as well")
     parser.add_argument("--out", type=Path, default=None, help="keep the features files in this folder")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     args = parser.parse_args()
@@ -142,6 +174,8 @@ def main() -> None:
     results, groups = [], defaultdict[str, list[tuple[dict[str, Any], dict[str, Any]]]](list)
     for video in args.videos or [SAMPLE]:
         result, pair = measure(video, settings, args.out)
+        if args.paces:
+            result["paces"] = at_paces(video, pair[0], settings)
         results.append(result)
         for group in groups_of(video):
             groups[group].append(pair)

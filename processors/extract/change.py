@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from processors.extract.geometry import Box, grown
+from processors.extract.geometry import Box, around, grown, overlap
 
 BLOCK = 16
 PIXEL = 22  # grey levels by which a pixel must change
@@ -18,10 +18,14 @@ SMALL = 2  # components of up to so many blocks must also change clearly: the re
 CLEAR = (48, 4)  # so many grey levels in so many pixels
 RESTLESS_SHARE = 0.05  # only changes of less than this part of the picture make restless: all else is a page that changes
 RESTLESS_S = 0.8  # time constant over which a block's share of changed frames is averaged
+CLOCK = 16  # blocks that a clock's tick changes at most
+TICK = 0.3  # seconds below which changes of a block are one
+EVEN = 0.15  # seconds by which intervals of a clock may differ: frames after a key frame are passed over
+TICKS = 4  # even intervals in a row that make a clock
 RESTLESS = (0.6, 0.15)  # a block that changes in more than this share of frames is restless until it does so in less than that
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Change:
     """What differs from the frame before. ``boxes`` are content, largest first, small ones to the pixel, others in whole blocks; ``share`` is
     their part of the picture.
@@ -47,22 +51,30 @@ class Gate:
         self.columns, self.rows = -(-width // BLOCK), -(-height // BLOCK)
         self.activity = np.zeros((self.rows, self.columns), np.float32)
         self.restless = np.zeros((self.rows, self.columns), bool)
+        self._time = 0.0
+        self._ticked = np.full((self.rows, self.columns), -np.inf)
+        self._interval = np.zeros((self.rows, self.columns))
+        self._even = np.zeros((self.rows, self.columns), np.int32)
         self._difference: np.ndarray | None = None
 
     def difference(self, before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
         """Absolute difference in grey levels, good until the next is asked for; ``None`` where the frames are the same, but for a codec's grain."""
+        if cv2.norm(before, after, cv2.NORM_L1) < IDENTICAL:  # reads both once and writes nothing: most frames end here
+            return None
         difference = self._difference = np.asarray(cv2.absdiff(before, after, dst=self._difference))
         touched = np.flatnonzero(difference.max(axis=1) >= TINT)
         if not touched.size or int(difference[touched].sum(dtype=np.int64)) < IDENTICAL:
             return None
         return difference
 
-    def content(self, difference: np.ndarray, step: float, changed: np.ndarray | None = None) -> Change:
+    def content(self, difference: np.ndarray, step: float, changed: np.ndarray | None = None, cursor: Box | None = None) -> Change:
         """What of a difference is content, after the cursor's places were cleared in it.
 
         :param step: the time since the frame before
         :param changed: the changed blocks, where they are known
+        :param cursor: where the cursor is: what changes there answers it
         """
+        self._time += step
         changed = blocks(difference) if changed is None else changed.copy()
         decay = float(np.exp(-min(step, 1.0) / RESTLESS_S))
         self.activity *= decay
@@ -77,7 +89,14 @@ class Gate:
         if not boxes:
             return Change((), 0.0, None, lively)
         caret = self._caret(difference, boxes)
-        if caret is not None:
+        clocks = self._clocks(changed, cursor) if caret is None else []
+        if clocks:
+            lively = True
+            boxes = tuple(b for b in boxes if b not in clocks)
+            caret = self._caret(difference, boxes) if boxes else None
+            for x, y, w, h in clocks:
+                changed[y // BLOCK : (y + h) // BLOCK, x // BLOCK : (x + w) // BLOCK] = False
+        if caret is not None or not boxes:
             return Change((), 0.0, caret, lively)
         if len(boxes) <= 4 and boxes[0][2] * boxes[0][3] <= TIGHT * BLOCK * BLOCK:
             boxes = tuple(_tight(difference, b) for b in boxes)
@@ -85,10 +104,33 @@ class Gate:
 
     def rest(self, step: float) -> None:
         """A frame in which nothing changed."""
+        self._time += step
         if self.activity.any():
             self.activity *= float(np.exp(-min(step, 1.0) / RESTLESS_S))
             self.activity[self.activity < 1e-3] = 0
             self.restless &= self.activity > RESTLESS[1]
+
+    def _clocks(self, changed: np.ndarray, cursor: Box | None) -> list[Box]:
+        """Of the changed components those of clocks: small changes that come in one place at even intervals, and what changes with them beside it."""
+        where = np.nonzero(changed)
+        if where[0].size > CLOCK:
+            self._even[where] = 0
+            return []
+        since = self._time - self._ticked[where]
+        new = since >= TICK
+        even = np.abs(since - self._interval[where]) <= EVEN
+        self._even[where] = np.where(new, np.where(even, self._even[where] + 1, 0), self._even[where])
+        self._interval[where] = np.where(new & ~even, since, self._interval[where])
+        self._ticked[where] = np.where(new, self._time, self._ticked[where])
+        ticking = changed & (self._even >= TICKS)
+        if not ticking.any():
+            return []
+        out = []
+        for box in components(changed):
+            x, y, w, h = (v // BLOCK for v in box)
+            if ticking[y : y + h, x : x + w].any() and not (cursor is not None and overlap(around(cursor, 4 * BLOCK), box)):
+                out.append(box)
+        return out
 
     def _caret(self, difference: np.ndarray, boxes: tuple[Box, ...]) -> Box | None:
         """The box of a text cursor, if its coming or going is all that changed: a bar 1 to 3 pixels wide, a line high."""

@@ -25,7 +25,11 @@ ACCEPT = 55.0  # root mean square of grey levels over the template's mask
 TOLERANCE = 36  # grey levels that a pixel may lie beyond what the template shows within a pixel about it
 ASTRAY = (0.2, 0.45)  # share of the body's and of its rim's pixels that may lie beyond
 ASTRAY_NEAR = (0.3, 1.0)  # the same where the cursor is expected
+MUCH = 4  # times the cursor's own place from which what changed is too much to look through, if the cursor stayed
+AS_WELL = 2.0  # by which a cursor that stayed may match less well than before
 REACH = 120  # pixels that a cursor moves between two frames, each way, in the first search
+
+Places = tuple[int, int, int, int]  # the upper left corners of two blobs
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Template:
     seen: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sight:
     """Where the cursor is: its hot spot ``x``, ``y``, the ``box`` that its picture covers, and how well it matched."""
 
@@ -52,25 +56,56 @@ class Sight:
     error: float
 
 
+class Learner:
+    """Learns the cursor from the first moves in a recording, frame by frame."""
+
+    def __init__(self) -> None:
+        self.done = False  # enough was seen, or nothing for too long
+        self._patches: list[np.ndarray] = []
+        self._masks: list[np.ndarray] = []
+        self._places: set[Places] = set()
+        self._before: Frame | None = None
+        self._seen = 0
+
+    def see(self, frame: Frame) -> bool:
+        """Look at the next frame; whether that is enough."""
+        if self._before is not None:
+            found = _moved(self._before.luma, frame.luma)
+            if found is not None and found[0] not in self._places:  # a clock's digits change where they did before
+                self._places.add(found[0])
+                self._patches.extend(p for p, _ in found[1])
+                self._masks.extend(m for _, m in found[1])
+        self._before, self._seen = frame, self._seen + 1
+        if len(self._patches) >= ENOUGH or self._seen > PATIENCE:
+            self.done, self._before = True, None
+        return self.done
+
+    @property
+    def began(self) -> bool:
+        """Whether anything moved that is like one."""
+        return bool(self._patches)
+
+    @property
+    def hopeful(self) -> bool:
+        """Whether what moved may be a cursor."""
+        return len(self._patches) >= AT_LEAST
+
+    def template(self) -> Template | None:
+        """The cursor; ``None`` where none was seen to move."""
+        return _agreed(self._patches, self._masks) if self.hopeful else None
+
+
 def learn(frames: Iterable[Frame]) -> Template | None:
-    """Learn the cursor from the first moves in a recording; ``None`` where none is seen in them."""
-    patches: list[np.ndarray] = []
-    masks: list[np.ndarray] = []
-    before: Frame | None = None
-    for n, frame in enumerate(frames):
-        if before is not None:
-            pair = _moved(before.luma, frame.luma)
-            if pair is not None:
-                patches.extend(p for p, _ in pair)
-                masks.extend(m for _, m in pair)
-        before = frame
-        if len(patches) >= ENOUGH or n > PATIENCE:
+    """The cursor of a recording, learned from its first frames; see :class:`Learner`."""
+    learner = Learner()
+    for frame in frames:
+        if learner.see(frame):
             break
-    return _agreed(patches, masks) if len(patches) >= AT_LEAST else None
+    return learner.template()
 
 
-def _moved(before: np.ndarray, after: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]] | None:
-    """The cursor's picture and outline at its old and its new place, where only it moved between two frames."""
+def _moved(before: np.ndarray, after: np.ndarray) -> tuple[Places, list[tuple[np.ndarray, np.ndarray]]] | None:
+    """Where two blobs changed between two frames, if nothing else did; and the cursor's picture and outline at its old and its new place, taken for that."""
     if before.shape != after.shape or cv2.norm(before, after, cv2.NORM_L1) < 500:
         return None
     difference = cv2.absdiff(before, after)
@@ -113,7 +148,8 @@ def _moved(before: np.ndarray, after: np.ndarray) -> list[tuple[np.ndarray, np.n
         return None
     here, there = (before_a, after_b) if was_at_a else (before_b, after_a)
     bare_here, bare_there = (after_a, before_b) if was_at_a else (after_b, before_a)
-    return [(here, np.abs(here - bare_here) > STRONG / 2), (there, np.abs(there - bare_there) > STRONG / 2)]
+    seen = [(here, np.abs(here - bare_here) > STRONG / 2), (there, np.abs(there - bare_there) > STRONG / 2)]
+    return (ax + x0, ay + y0, bx + x0, by + y0), seen
 
 
 def _extent(difference: np.ndarray) -> tuple[slice | None, slice | None]:
@@ -221,11 +257,22 @@ class Tracker:
             x0, y0 = max(x0, min(b[0] for b in about) - 6), max(y0, min(b[1] for b in about) - 6)
             x1, y1 = min(x1, max(b[0] + b[2] for b in about) + 6), min(y1, max(b[1] + b[3] for b in about) + 6)
             x0, y0, x1, y1 = min(x0, x - 3), min(y0, y - 3), max(x1, x + self.width + 3), max(y1, y + self.height + 3)
-        sight = self._within(luma, x0, y0, x1, y1, ASTRAY_NEAR)
+        sight = self._stayed(luma, near) if (x1 - x0) * (y1 - y0) > MUCH * near[2] * near[3] else None
+        if sight is None:
+            sight = self._within(luma, x0, y0, x1, y1, ASTRAY_NEAR)
         if sight is None:
             sight = self._anywhere(luma, changed)
         self.last = sight
         return sight
+
+    def _stayed(self, luma: np.ndarray, near: Box) -> Sight | None:
+        """The cursor about its last place, if it looks there as well as it did: what changed is the page under it, most often a scrolled one."""
+        last, place = self.last, self.place
+        sight = self._within(luma, near[0], near[1], near[0] + near[2], near[1] + near[3], ASTRAY_NEAR) if last is not None else None
+        if last is not None and sight is not None and sight.error <= last.error + AS_WELL:
+            return sight
+        self.place = place
+        return None
 
     def _within(self, luma: np.ndarray, x0: int, y0: int, x1: int, y1: int, astray: tuple[float, float]) -> Sight | None:
         height, width = luma.shape

@@ -59,7 +59,7 @@ def assemble_job(facts: VideoFacts, numbers: Sequence[int], work: Path, out: Pat
     from processors.extract.pipeline import assemble
     from processors.extract.segment import joined, unpacked
 
-    seen = joined([unpacked(part_file(work, n).read_bytes()) for n in numbers])
+    seen = joined(unpacked(part_file(work, n).read_bytes()) for n in numbers)
     found = assemble(facts, seen, work, out)
     found.write(out)
     about = found.document["video"]

@@ -8,7 +8,7 @@ from processors.extract.geometry import Box
 from processors.extract.recognise import Reading
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """One line of text. ``box`` in video pixels; ``reading`` with the place of every character within ``box``."""
 

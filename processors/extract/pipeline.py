@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from processors.extract import actions, behaviour, cursor
 from processors.extract.cursor import Template
-from processors.extract.decode import Decoder, Part, VideoFacts, parts, probe
+from processors.extract.decode import Decoder, Frame, Part, VideoFacts, parts, probe
 from processors.extract.describe import Named, document
 from processors.extract.document import Features, StoredKeyframes, frames_folder
 from processors.extract.gestures import gestures
 from processors.extract.identity import SHAPE, Identities
 from processors.extract.scene import Screen
 from processors.extract.segment import Progress, Seen, joined, read_part
-from processors.extract.settings import ExtractSettings
+from processors.extract.settings import ExtractSettings, Limits
 from processors.extract.timings import Timings, now
+
+SAMPLED, SAMPLE = 5, 300  # parts of a long recording, and frames of each, in which the cursor is looked for
 
 __all__ = ["Timings", "assemble", "extract", "plan"]
 
@@ -62,13 +65,19 @@ def extract(
 
 
 def plan(video: Path, settings: ExtractSettings) -> tuple[VideoFacts, list[Part], Template | None]:
-    """What the header says, the parts to read, and the cursor.
+    """What the header says, the parts to read, and the cursor, if several parts need it: a single one learns it as it is read.
 
     :raises BadVideo: one of its kinds
     """
     facts = probe(video, settings.limits)
     pieces = parts(video, settings.part_s)
-    return facts, pieces, cursor.learn(Decoder(video, settings.limits))
+    return facts, pieces, cursor.learn(_samples(video, settings.limits, pieces)) if len(pieces) > 1 else None
+
+
+def _samples(video: Path, limits: Limits, pieces: Sequence[Part]) -> Iterator[Frame]:
+    """Frames of a long recording from which its cursor is learned: of its beginning, and of some parts all over it."""
+    for piece in pieces[:: -(-len(pieces) // SAMPLED)]:
+        yield from islice(Decoder(video, limits, piece), SAMPLE if piece.number else 2 * SAMPLE)
 
 
 def assemble(facts: VideoFacts, seen: Seen, pictures: Path, out: Path | None) -> Features:

@@ -24,6 +24,7 @@ from processors.extract.memory import Memory, picture_of, shifted
 from processors.extract.models import DETECTOR, RECOGNISER, Network
 from processors.extract.pixels import peak
 from processors.extract.recognise import Reading, Recogniser
+from processors.extract.signs import without_signs
 from processors.extract.timings import Timings
 from processors.extract.watch import Settled
 from processors.remembered import Remembered
@@ -59,12 +60,12 @@ class Reader:
     _pages: deque[Page] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     _looks: Remembered[style.Look] = field(default_factory=lambda: Remembered(LOOKS))
 
-    def read(self, screen: Settled, dy: int = 0) -> list[Line]:
-        """Lines of a settled screen. ``dy`` is by how much it was scrolled since the settled screen before it."""
+    def read(self, screen: Settled) -> list[Line]:
+        """Lines of a settled screen."""
         self.stats.screens += 1
         with self.timings.step("match_screens"):
             inked = ink(screen.luma)
-            known, unknown = carried(list(self._pages)[::-1], screen.luma, screen.hidden, dy)
+            known, unknown = carried(list(self._pages)[::-1], screen.luma, screen.hidden, screen.dy)
             mask, kept = unread(unknown, inked, known)
             looked_at = bands(inked & mask)
         self.stats.looked_at += len(looked_at)
@@ -72,7 +73,8 @@ class Reader:
         self.stats.lines_reused += len(kept)
         found = [box for boxes in self.pool.map(lambda b: self._detect(screen.image, b), looked_at) for box in boxes]
         boxes, kept = _apart({_snapped(screen.image, b) for b in found}, kept)
-        fresh = [line for line in self._recognised(screen.image, boxes) if self._kept(line)]
+        read = [line for line in self._recognised(screen.image, boxes) if self._kept(line)]
+        fresh = [line for r in read if (line := without_signs(_cut(screen.image, r.box), r)) is not None]
         lines = sorted(kept + fresh, key=lambda line: (line.box[1], line.box[0], line.text))
         self._pages.append(Page(screen.luma, screen.hidden, lines))
         return lines

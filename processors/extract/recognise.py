@@ -22,7 +22,7 @@ NARROW = (0.3, 0.05)  # of the ink's height, from which a gap is a blank if the 
 INK = 0.45  # of the contrast that columns of a line usually have: what stands out so much is ink
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Glyph:
     """One character, and where its peak is: ``x`` in pixels of the line's own picture."""
 
@@ -31,7 +31,7 @@ class Glyph:
     confidence: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reading:
     text: str
     confidence: float
@@ -94,10 +94,7 @@ def spaced(reading: Reading, line: np.ndarray, blanks: np.ndarray, step: float) 
     glyphs = reading.glyphs
     if len(glyphs) < 2:
         return reading
-    contrast = np.abs(line.astype(np.int16) - np.median(line.reshape(-1, 3), axis=0)).max(axis=2)
-    by_column = contrast.max(axis=0)
-    faint = 24.0  # grey levels: a picture in the line is often stronger than its letters, so the strongest says nothing of them
-    strong = contrast > max(faint, INK * float(np.median(by_column[by_column > faint]))) if (by_column > faint).any() else contrast > faint
+    strong = inked(line)
     rows = np.flatnonzero(strong.any(axis=1))
     columns = np.flatnonzero(strong.any(axis=0))
     if columns.size < 2:
@@ -105,6 +102,8 @@ def spaced(reading: Reading, line: np.ndarray, blanks: np.ndarray, step: float) 
     height = float(rows[-1] - rows[0] + 1)
     steps = np.diff(columns)
     gaps = [(int(columns[i] + columns[i + 1]) / 2, int(steps[i])) for i in np.flatnonzero(steps > NARROW[0] * height)]
+    told = [g.x for g in glyphs if g.char == " "]  # a gap that the network saw is no blank before the letter beside it, too
+    gaps = [(middle, wide) for middle, wide in gaps if not any(abs(x - middle) <= step for x in told)]
     out: list[Glyph] = []
     for left, right in itertools.pairwise(glyphs):
         out.append(left)
@@ -116,6 +115,17 @@ def spaced(reading: Reading, line: np.ndarray, blanks: np.ndarray, step: float) 
             out.append(Glyph(" ", (left.x + right.x) / 2, 1.0))
     out.append(glyphs[-1])
     return Reading("".join(g.char for g in out), reading.confidence, tuple(out))
+
+
+def inked(line: np.ndarray) -> np.ndarray:
+    """Where a line's picture (BGR) has ink: bool ``(height, width)``. What its rim shows most is the ground: a bold letter alone covers more than half."""
+    rim = np.concatenate([line[0], line[-1], line[:, 0], line[:, -1]])
+    contrast = np.abs(line.astype(np.int16) - np.median(rim, axis=0)).max(axis=2)
+    by_column = contrast.max(axis=0)
+    faint = 24.0  # grey levels: a picture in the line is often stronger than its letters, so the strongest says nothing of them
+    if not (by_column > faint).any():
+        return np.asarray(contrast > faint)
+    return np.asarray(contrast > max(faint, INK * float(np.median(by_column[by_column > faint]))))
 
 
 def _is_western(char: str) -> bool:

@@ -8,11 +8,11 @@ can be kept (:func:`packed`, :func:`unpacked`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import cv2
 from pydantic import TypeAdapter
@@ -29,7 +29,7 @@ from processors.extract.page import Element, Text
 from processors.extract.reading import Reader, open_reader
 from processors.extract.settings import ExtractSettings
 from processors.extract.timings import Timings, now
-from processors.extract.watch import Settled, Watch, Watcher
+from processors.extract.watch import Settled, Watch, watched
 
 Progress = Callable[[float, str], None]
 P = ParamSpec("P")
@@ -73,23 +73,37 @@ def packed(seen: Seen) -> bytes:
 
 
 def unpacked(data: bytes) -> Seen:
-    """:raises ValueError: where ``data`` is not what :func:`packed` gives."""
-    return _SEEN.validate_json(data)
+    """What :func:`packed` packed. What several of its screens have in common is held once: of a long video, most is.
+
+    :raises ValueError: where ``data`` is not what :func:`packed` gives
+    """
+    seen = _SEEN.validate_json(data)
+    held: dict[Any, Any] = {}
+    seen.entries = [
+        replace(
+            e,
+            lines=tuple(held.setdefault(n, n) for n in e.lines),
+            texts=tuple(held.setdefault(t, replace(t, line=held.setdefault(t.line, t.line))) for t in e.texts),
+            elements=tuple(held.setdefault(x, x) for x in e.elements),
+            possible=tuple(held.setdefault(x, x) for x in e.possible),
+        )
+        for e in seen.entries
+    ]
+    return seen
 
 
 def read_part(
     video: Path, part: Part, template: Template | None, settings: ExtractSettings, folder: Path, threads: int, tell: Progress
 ) -> Seen:
-    """Read one part; its keyframes are written into ``folder`` as they come.
+    """Read one part; its keyframes are written into ``folder`` as they come. A part that is all of the video learns the cursor itself.
 
     :param tell: called with the time reached (in seconds of the video) and what is being done
     """
     cv2.setNumThreads(1)  # several things are done at once here: threads within each would only be in each other's way
     timings = Timings()
     decoder = Decoder(video, settings.limits, part)
-    watcher = Watcher(template, settings.settle_s)
     entries: list[Entry] = []
-    seen_moments, number = 0, 0
+    seen, number = Watch(), 0
     with ThreadPoolExecutor(threads) as pool, _Line(threads) as reading, _Line(threads) as describing:
         reader = open_reader(settings.device, settings.models, pool, settings.min_confidence, timings)
         describer = _Describer(reader, folder, timings)
@@ -101,11 +115,10 @@ def read_part(
                 tell(entries[-1].settled_end, f"screen at {entries[-1].settled_end:.1f} s")
 
         since = now()
-        for settled in watcher.run(decoder):
+        for watch, settled in watched(decoder, template, settings.settle_s, part.whole):
             timings.add("decode_and_watch", since)
-            dy = sum(m.dy for m in watcher.seen.moments[seen_moments:])
-            seen_moments = len(watcher.seen.moments)
-            lines = reading.submit(reader.read, settled, dy)
+            seen = watch
+            lines = reading.submit(reader.read, settled)
             under_way.append(describing.submit(describer.describe, settled, lines, f"{part.number:03d}-{number:04d}.png"))
             number += 1
             take(AHEAD)
@@ -113,7 +126,7 @@ def read_part(
         timings.add("decode_and_watch", since)
         take(0)
     timings.counts = {"frames": decoder.count, "screens": len(entries), **asdict(reader.stats)}
-    return Seen(entries, watcher.seen, decoder.damaged, timings)
+    return Seen(entries, seen, decoder.damaged, timings)
 
 
 class _Line:
@@ -173,14 +186,16 @@ class _Describer:
         )
 
 
-def joined(parts: Sequence[Seen]) -> Seen:
-    """All parts as one. A part ends with the frame that the next one begins with, so that the change between them is seen by the former; a screen that
+def joined(parts: Iterable[Seen]) -> Seen:
+    """All parts as one, taken one by one. A part ends with the frame that the next one begins with, so that the change between them is seen by the former; a screen that
     rests across a seam is one screen."""
     watch = Watch()
     entries: list[Entry] = []
     timings = Timings()
+    damaged = False
     for n, seen in enumerate(parts):
         timings.include(seen.timings)
+        damaged |= seen.damaged
         watch.moments += seen.watch.moments
         watch.track += seen.watch.track if n == 0 else [p for p in seen.watch.track if p[1] is not None or p[0] > seen.watch.track[0][0]]
         watch.frames, watch.duration = max(watch.frames, seen.watch.frames), max(watch.duration, seen.watch.duration)
@@ -194,4 +209,4 @@ def joined(parts: Sequence[Seen]) -> Seen:
         entries += mine
     timings.counts["frames"] = watch.frames
     timings.counts["screens"] = len(entries)
-    return Seen(entries, watch, any(p.damaged for p in parts), timings)
+    return Seen(entries, watch, damaged, timings)

@@ -6,23 +6,26 @@ is a short :class:`Moment`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from processors.extract.change import NOTHING, Change, Gate, blocks, clear, components
-from processors.extract.cursor import Sight, Template, Tracker
+from processors.extract.cursor import Learner, Sight, Template, Tracker
 from processors.extract.decode import Frame
 from processors.extract.geometry import Box, grown, overlap, union
 from processors.extract.scroll import shift
 
 PULSE_FRAMES = 3  # a codec that starts afresh needs so many frames until its picture is as good as before
 RARE = 10  # frames between two key frames from which they are rare enough to pulse
+HELD = 12  # settled screens that wait until it is known whether there is a cursor in them
+HELD_BYTES = 96 << 20  # of their pictures: of very large ones fewer may wait
 SCROLLABLE = 0.03  # part of the picture that must change at least for a scroll to be looked for
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Moment:
     """A frame that differs from the one before. ``dy`` is how far its largest changed region scrolled (0: it did not)."""
 
@@ -38,7 +41,8 @@ class Moment:
 class Settled:
     """A stretch of time in which the screen rests. ``image`` is its last frame, BGR, the cursor taken out where that was possible.
 
-    ``cursor`` is where the cursor was in that frame; ``hidden`` the box still covered by it in ``image``.
+    ``cursor`` is where the cursor was in that frame; ``hidden`` the box still covered by it in ``image``; ``dy`` by how many rows content moved up since the
+    settled screen before it.
     """
 
     t_start: float
@@ -48,6 +52,7 @@ class Settled:
     luma: np.ndarray
     cursor: Sight | None
     hidden: Box | None
+    dy: int = 0
 
 
 @dataclass
@@ -69,6 +74,7 @@ class Watcher:
         self._tracker = Tracker(template) if template else None
         self._sight: Sight | None = None
         self._gate: Gate | None = None
+        self._told = 0  # moments before the latest settled screen's end
 
     def run(self, frames: Iterable[Frame]) -> Iterator[Settled]:
         """Yield every settled screen, in order.
@@ -125,7 +131,7 @@ class Watcher:
                 assert sight is not None
                 if any(overlap(b, grown(sight.box, 3, gate.width, gate.height)) for b in boxes):
                     clear(difference, sight.box, changed)
-        change = gate.content(difference, step, changed)
+        change = gate.content(difference, step, changed, self._sight.box if self._sight else None)
         if change == NOTHING:
             return None
         dy, region = 0, None
@@ -139,10 +145,64 @@ class Watcher:
         carets = [m.change.caret for m in self.seen.moments[-64:] if m.change.caret and start <= m.t <= last.t]
         if carets:
             _erase(screen, carets[-1])
+        led_to = [m for m in self.seen.moments[self._told :] if m.t <= last.t]
+        self._told += len(led_to)
+        screen.dy = sum(m.dy for m in led_to)
         return screen
 
     def _note_cursor(self, t: float) -> None:
         self.seen.track.append((t, self._sight.x, self._sight.y) if self._sight else (t, None, None))
+
+
+def watched(frames: Iterable[Frame], template: Template | None, settle: float, learn: bool) -> Iterator[tuple[Watch, Settled]]:
+    """Every settled screen of a recording, and what was seen until it is handed out.
+
+    :param frames: can be gone over again from the first
+    :param template: the cursor, if it is known
+    :param learn: learn it on the way. The recording is watched without one as long as none was seen to move: where none shows (nobody is there, or it is not
+        in the picture) what was seen stands, and no frame is decoded twice. Else watching begins anew once it is learned.
+    """
+    if learn:
+        learner = Learner()
+        if (yield from _watched_bare(frames, learner, settle)):
+            return
+        template = learner.template()
+    watcher = Watcher(template, settle)
+    for settled in watcher.run(frames):
+        yield watcher.seen, settled
+
+
+def _watched_bare(frames: Iterable[Frame], learner: Learner, settle: float) -> Generator[tuple[Watch, Settled], None, bool]:
+    """What is watched without a cursor, and whether that was all of it; if not, the learner has seen what it needs."""
+    coming, held = iter(frames), deque[Settled]()
+    watcher = Watcher(None, settle)
+    for settled in watcher.run(_bare(coming, learner)):
+        held.append(settled)
+        if len(held) > HELD and not learner.began:
+            learner.done = True  # so much was shown, and no cursor
+        while held and learner.done:
+            yield watcher.seen, held.popleft()
+        if len(held) > HELD or len(held) * settled.image.nbytes > HELD_BYTES:
+            break
+    else:
+        if not learner.hopeful:
+            while held:
+                yield watcher.seen, held.popleft()
+            return True
+    for frame in coming:
+        if learner.see(frame):
+            break
+    return False
+
+
+def _bare(frames: Iterator[Frame], learner: Learner) -> Iterator[Frame]:
+    """The frames for as long as nothing moves in them that may be a cursor."""
+    for frame in frames:
+        if not learner.done:
+            learner.see(frame)
+        if learner.hopeful:
+            return
+        yield frame
 
 
 def _steady(frames: Iterable[Frame]) -> Iterator[Frame]:

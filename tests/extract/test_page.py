@@ -174,3 +174,11 @@ def test_icons_side_by_side_are_guesses_of_their_own() -> None:
         cv2.line(image, (left, 72), (left + 12, 60), (40, 40, 40), 2)
     signs = [c.box for c in candidates(Page(image, [], []), []) if c.how == SIGN]
     assert all(any(iou(b, (left, 60, 13, 13)) > 0.7 for b in signs) for left in lefts)
+
+
+def test_a_gap_that_the_network_saw_is_no_blank_before_the_letter_beside_it() -> None:
+    image = np.full((20, 60, 3), 255, np.uint8)
+    for left in (2, 10, 24, 32):
+        image[4:15, left : left + 6] = 0
+    glyphs = (Glyph("a", 5, 1.0), Glyph("b", 19.5, 1.0), Glyph(" ", 21.5, 1.0), Glyph("c", 27, 1.0), Glyph("d", 35, 1.0))
+    assert spaced(Reading("ab cd", 0.9, glyphs), image, np.zeros(9), 8.0).text == "ab cd"  # though b's peak lies beyond the gap's middle

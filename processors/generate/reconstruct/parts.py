@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -52,6 +53,8 @@ def _first_text(el: El) -> str:
     for c in el.children:
         if isinstance(c, str):
             return c
+        if isinstance(c, Code) and (mapped := re.match(r"(\w+)\.map\(", c.text)):
+            return re.sub(r"(?=[A-Z])", " ", mapped[1]) + " list"
         if isinstance(c, El) and (found := _first_text(c)):
             return found
     return ""
