@@ -99,14 +99,10 @@ class Assignment:
         self.windows = self.windows | {(topic, partition): new}
         stood = old.next if old.next is not None else old.committed if old.committed is not None else -1
         self._loop.call_soon_threadsafe(self._side.restart, old, new, LostRange(topic, partition, stood, low))
-        self.fetch_anew(consumer, [TopicPartition(topic, partition, low)])
-
-    def fetch_anew(self, consumer: Consumer, starts: list[TopicPartition]) -> None:
-        """Begin to fetch partitions that are ours again, each from its offset."""
-        # A seek would be refused: the client has stopped fetching them.
-        consumer.incremental_unassign([TopicPartition(p.topic, p.partition) for p in starts])
-        self._fetch(consumer, starts)
-        self._paused -= {(p.topic, p.partition) for p in starts}
+        # A seek would be refused: the client has stopped fetching this partition.
+        consumer.incremental_unassign([TopicPartition(topic, partition)])
+        self._fetch(consumer, [TopicPartition(topic, partition, low)])
+        self._paused.discard((topic, partition))
 
     # ---- how they come ---------------------------------------------------------------------------------------------------
 

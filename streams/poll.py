@@ -21,7 +21,6 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from streams.acknowledgement import Window
 from streams.assignment import Assignment, LoopSide, Progress
-from streams.quiet import Quiet
 from streams.room import Room
 from streams.settings import CLASSIC_SESSION_S, StreamSettings
 from streams.taken import OVERHEAD
@@ -61,7 +60,6 @@ class PollThread:
         self._settings, self._group, self._topics, self._room, self._wishes = settings, group, topics, room, wishes
         self._loop, self._side = loop, side
         self.assignment = Assignment(settings, group, loop, side)
-        self._quiet = Quiet(group)
         self.full = False
         """Whether everything is paused for want of room."""
         self.lag = 0
@@ -114,7 +112,6 @@ class PollThread:
         elif self.full and self._room.in_use() <= 0.5:
             self.full = False
         self._pause()
-        self._look_after_the_quiet()
         if self.full or room <= 0:
             if (only := self._consumer.poll(0.02)) is not None:
                 self._hand_over([only])
@@ -209,13 +206,6 @@ class PollThread:
         if back.intersection(self._topics):
             self._consumer.unsubscribe()
             self._subscribe()
-
-    def _look_after_the_quiet(self) -> None:
-        """Take up again what the client has lost sight of (G6)."""
-        held = self._wishes.held
-        fetched = [] if self.full else [w for w in self.assignment.windows.values() if w not in held]
-        if again := self._quiet.look(self._consumer, fetched):
-            self.assignment.fetch_anew(self._consumer, again)
 
     # ---- the group -------------------------------------------------------------------------------------------------------
 
