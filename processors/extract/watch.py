@@ -180,7 +180,7 @@ def _watched_bare(frames: Iterable[Frame], learner: Learner, settle: float) -> G
         held.append(settled)
         if len(held) > HELD and not learner.began:
             learner.done = True  # so much was shown, and no cursor
-        while held and learner.done:
+        while held and learner.done and not learner.hopeful:
             yield watcher.seen, held.popleft()
         if len(held) > HELD or len(held) * settled.image.nbytes > HELD_BYTES:
             break

@@ -42,8 +42,12 @@ _ADD = """
 url => new Promise(done => {
   const script = document.createElement('script');
   script.onload = script.onerror = event => { script.remove(); done(event.type === 'load'); };
-  script.src = url;
-  document.documentElement.append(script);
+  try {
+    script.src = url;
+    document.documentElement.append(script);
+  } catch {
+    done(false);  // trusted types
+  }
 })
 """
 _AT_REST = """

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from processors.extract import cursor
 from processors.extract.change import Gate
@@ -143,6 +144,16 @@ def test_a_cursor_learned_on_the_way_is_known_from_the_start(video: Callable[...
     *_, (watch, _) = found = list(watched(Decoder(path), None, 0.17, True))
     assert watch.track == watcher.seen.track and watch.moments == watcher.seen.moments
     assert all(np.array_equal(a.image, b.image) for (_, a), b in zip(found, screens, strict=True))
+
+
+def test_no_screen_is_handed_out_twice_where_patience_ends_as_the_cursor_is_learned(
+    video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, learner = video(session()), cursor.Learner()
+    learned = next(n for n, frame in enumerate(Decoder(path), 1) if learner.see(frame) or learner.hopeful)
+    monkeypatch.setattr(cursor, "PATIENCE", learned - 1)
+    starts = [s.t_start for _, s in watched(Decoder(path), None, 0.17, True)]
+    assert starts == sorted(set(starts)) and starts
 
 
 def test_so_much_is_not_held_for_a_cursor_that_never_comes(video: Callable[..., Path]) -> None:

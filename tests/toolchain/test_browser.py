@@ -137,7 +137,14 @@ def test_what_needs_frames_goes_on_while_it_is_waited_for(browsers: Any) -> None
     browsers(dist(code), steps)
 
 
-@pytest.mark.parametrize("policy", ["", "<meta http-equiv=Content-Security-Policy content=\"script-src 'nonce-x'\">"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "",
+        "<meta http-equiv=Content-Security-Policy content=\"script-src 'nonce-x'\">",
+        "<meta http-equiv=Content-Security-Policy content=\"require-trusted-types-for 'script'\">",
+    ],
+)
 def test_a_script_of_ours_runs_in_every_page_as_it_was_compiled(policy: str, browsers: Any) -> None:
     script = Script(f"window.examined = 'well'; /* {'x' * 2000} */")
 
