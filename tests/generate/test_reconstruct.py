@@ -487,3 +487,54 @@ def test_a_table_that_is_sorted_by_its_headers_is_data_and_one_table_after_scrol
     # Each row has a box to tick of its own.
     assert re.search(r"name=\{`[\w-]+-\$\{index\}`\}", source(files))
     assert "founded bigint" in files["supabase/migrations/0002_tables.sql"].decode()
+
+
+def test_what_a_choice_says_is_no_picture() -> None:
+    rng = np.random.default_rng(0)
+    picture = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    picture[200:320, 20:260] = rng.integers(0, 255, (120, 240, 3))
+    shown = [
+        element("e0", "select", "Upload images", 20, 95, 200, 30, border="#cccccc", background="#ffffff"),
+        element("e1", "image", "", 20, 200, 240, 120),
+    ]
+    features = document(screen(0, [line("Gallery", 20, 10, size=24), line("Upload images", 30, 102)], shown))
+    files = reconstruct(features, {"0.png": cv2.imencode(".png", picture)[1].tobytes()})
+    page = files["src/pages/Gallery.tsx"].decode()
+    assert 'options={["Upload images"]}' in page
+    (asset,) = (name.removeprefix("src/") for name in files if name.startswith("src/assets/"))
+    assert re.findall(r'from "\.\./(assets/.*)"', page) == [asset] and f"src={{{asset[7:-4]}}}" in page
+
+
+@pytest.mark.parametrize("title", ["Data Form", "React Node", "Flow Provider", "Component Type", "Current Page", "Page Id", "App"])
+def test_a_page_is_not_called_as_what_the_application_imports(title: str) -> None:
+    features = contact()
+    features["screens"][0]["texts"][0] |= {"text": title}
+    files = reconstruct(features, {})
+    code = [v.decode() for k, v in files.items() if k == "src/App.tsx" or k.startswith("src/pages/")]
+    for module in code:
+        imported = [n.removeprefix("type ") for names in re.findall(r"^import \{ (.*) \} from", module, re.M) for n in names.split(", ")]
+        declared = imported + re.findall(r"^(?:export )?(?:function|const|interface) (\w+)", module, re.M)
+        assert len(declared) == len(set(declared)), declared
+    assert f'title: "{title}"' in files["src/recording.ts"].decode()
+
+
+@pytest.mark.parametrize("title, name", [("Import", "importTable"), ("Image library", "imageLibrary"), ("Use rows", "useRows2")])
+def test_a_table_can_be_called_as_a_word_of_the_language_or_as_a_picture(title: str, name: str) -> None:
+    head = [line(t, x, 100) | {"weight": 700} for t, x in (("Name", 50), ("Stock", 200))]
+    body = [line(t, x, 130 + 30 * k) for k in range(5) for t, x in ((f"Tea {chr(65 + k)}", 50), (str(7 * k), 200))]
+    files = reconstruct(
+        document(screen(0, [line(title, 40, 30, size=24), *head, *body], [element("e0", "table", "", 40, 92, 300, 180)])), {}
+    )
+    assert f"export const {name}: " in files["src/data/tables.ts"].decode() and f"{name}Rows.map(" in source(files)
+
+
+def test_fields_that_say_true_or_false_are_texts_and_boxes_are_ticked() -> None:
+    said = ["true", "false", "false", "true"]
+    rows = [(v, 60 + 50 * k) for k, v in enumerate(said)]
+    fields = [element(f"e{y}", "input", v, 20, y, 200, 30, border="#cccccc", background="#ffffff") for v, y in rows]
+    files = reconstruct(document(screen(0, [line("Settings", 20, 10, size=24), *(line(v, 30, y + 7) for v, y in rows)], fields)), {})
+    assert "boolean" not in source(files) and re.search(r"initial=\{(\w+)\}", source(files))
+    boxes = [element(f"e{y}", "checkbox", "", 20, y, 16, 16, checked=v == "true") for v, y in rows]
+    texts = [line(f"Option {'ABCD'[k]}", 44, y) for k, (_, y) in enumerate(rows)]
+    ticked = source(reconstruct(document(screen(0, [line("Settings", 20, 10, size=24), *texts], boxes)), {}))
+    assert "readonly initial: boolean;" in ticked and "initial: true" in ticked

@@ -67,17 +67,21 @@ class Site(http.server.SimpleHTTPRequestHandler):
 
 
 def contact() -> dict[str, Any]:
-    """A form whose button leads to another page, so that it is gone when the browser would submit it."""
+    """A form whose button leads to another page, so that it is gone when the browser would submit it.
+
+    One of its fields is called as a property that every object has.
+    """
     labels = [
         line("Contact us", 40, 20),
         line("Your name", 40, 66),
-        line("Message", 40, 126),
+        line("Constructor", 40, 126),
+        line("Ayrton", 52, 151),
         line("Urgent", 64, 190),
         line("Send", 60, 228),
     ]
     fields = [
         {"id": "f1", "kind": "input", "text": "", "placeholder": "Ada", "box": [40, 84, 300, 30]},
-        {"id": "f2", "kind": "input", "text": "", "placeholder": "Hello", "box": [40, 144, 300, 30]},
+        {"id": "f2", "kind": "input", "text": "Ayrton", "box": [40, 144, 300, 30]},
         {"id": "f3", "kind": "checkbox", "text": "", "box": [40, 190, 16, 16]},
         {"id": "b", "kind": "button", "text": "Send", "box": [40, 220, 90, 32]},
     ]
@@ -158,4 +162,4 @@ def test_what_is_entered_in_a_form_is_kept_although_its_button_leads_away(served
             kept = page.evaluate("[...window.kept.entries()]")
         finally:
             browser.close()
-    assert kept == [["contact_us_entries", [{"your_name": "Ada", "message": "", "urgent": True}]]]
+    assert kept == [["contact_us_entries", [{"your_name": "Ada", "constructor": "Ayrton", "urgent": True}]]]

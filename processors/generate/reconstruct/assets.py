@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 
@@ -12,6 +15,8 @@ from .pixels import Image, part
 from .settings import ReconstructSettings
 
 _ALIKE = 7.0  # mean difference of pixels up to which two crops are one picture
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_SHOWN = re.compile(r"(?:^|(?<=\{))image\w+(?=\}|$)")  # a whole expression, or one within JSX or a template
 
 
 class Assets:
@@ -22,6 +27,7 @@ class Assets:
         self._left = settings.asset_bytes
         self._icon_area = settings.icon_share * viewport_area
         self._kept: list[tuple[str, Image]] = []
+        self._paths: dict[str, str] = {}
         self._allowed: dict[int, set[str]] = {}
 
     def crop(self, scene: Scene, element: Element, icon: bool) -> str | None:
@@ -42,12 +48,17 @@ class Assets:
         stem = f"{slug(element.text, 'icon' if icon else 'picture')}-{len(self._kept) + 1}"
         name = "image" + "".join(w.capitalize() for w in stem.split("-"))
         self._kept.append((name, pixels.copy()))
+        self._paths[name] = f"../assets/{name}{suffix}"
         self.files[f"src/assets/{name}{suffix}"] = data
         return name
 
     def path(self, name: str) -> str:
         """Path of an import, relative to a folder in src."""
-        return next("../assets/" + f.removeprefix("src/assets/") for f in self.files if f.rsplit("/", 1)[1].rsplit(".", 1)[0] == name)
+        return self._paths[name]
+
+    def imported(self, expressions: Iterable[str]) -> list[str]:
+        """Import names of the pictures that expressions show, sorted. What they only say, as the options of a choice, is none."""
+        return sorted({name for e in expressions for name in _SHOWN.findall(_STRING.sub('""', e)) if name in self._paths})
 
     def _icons(self, scene: Scene) -> set[str]:
         """Elements of a page whose crops stay within the share of a screen, the smallest first."""

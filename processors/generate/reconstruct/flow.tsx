@@ -23,7 +23,8 @@ import { navigate, usePath } from "./router";
  * Whatever was not seen does nothing.
  */
 
-type Values = Readonly<Record<string, string>>;
+/** What controls show, by their names: a Map, since a control may be named as a property that every object has. */
+type Values = ReadonlyMap<string, string>;
 
 interface Flow {
   page: PageId;
@@ -52,7 +53,7 @@ export function FlowProvider({ children }: { children: ReactNode }): ReactNode {
   const path = usePath();
   const current = pages.find((candidate) => candidate.path === path) ?? pages[0];
   const page = current.id;
-  const [values, setValues] = useState<Values>({});
+  const [values, setValues] = useState<Values>(() => new Map());
   const followed = useRef(new Map<string, number>());
   const scrollTo = useRef<number | null>(null);
   const focused = useRef<string | null>(null);
@@ -62,7 +63,7 @@ export function FlowProvider({ children }: { children: ReactNode }): ReactNode {
     focused.current = document.activeElement?.getAttribute("name") ?? null;
     if (rule.values) {
       const seen = rule.values;
-      setValues((before) => ({ ...before, ...seen }));
+      setValues((before) => new Map([...before, ...Object.entries(seen)]));
     }
     const target = pages.find((candidate) => candidate.id === rule.to);
     if (target && target.path !== window.location.pathname) {
@@ -127,7 +128,7 @@ export function FlowProvider({ children }: { children: ReactNode }): ReactNode {
     () => ({
       page,
       values,
-      setValue: (name, value) => setValues((before) => ({ ...before, [name]: value })),
+      setValue: (name, value) => setValues((before) => new Map(before).set(name, value)),
       follow,
       click: (control) =>
         control === undefined
@@ -187,7 +188,7 @@ export function Field({ name, label, initial, multiline = false, ...rest }: Fiel
     ...rest,
     name,
     "aria-label": label,
-    value: values[name] ?? initial,
+    value: values.get(name) ?? initial,
     autoComplete: "off",
     spellCheck: false,
     onClick: () => {
@@ -215,7 +216,7 @@ type CheckProps = Pick<InputHTMLAttributes<HTMLInputElement>, "className" | "sty
 
 export function Check({ name, label, initial, className, style, type }: CheckProps): ReactNode {
   const { values, setValue, follow } = useFlow();
-  const checked = (values[name] ?? (initial ? "on" : "")) !== "";
+  const checked = (values.get(name) ?? (initial ? "on" : "")) !== "";
   return (
     <input
       type={type}
@@ -248,7 +249,7 @@ export function Choice({ name, label, options, className, style }: ChoiceProps):
       aria-label={label}
       className={className}
       style={style}
-      value={values[name] ?? options[0] ?? ""}
+      value={values.get(name) ?? options[0] ?? ""}
       onClick={() => {
         follow("click", name);
       }}

@@ -7,6 +7,7 @@ import unicodedata
 
 from .model import Box
 
+# Lower case: what every page imports or the application's own modules define, and what would read like it.
 _RESERVED = {
     "app",
     "flow",
@@ -23,7 +24,23 @@ _RESERVED = {
     "field",
     "check",
     "choice",
+    "dataform",
+    "reactnode",
+    "componenttype",
+    "flowprovider",
+    "currentpage",
+    "pageid",
 }
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Words of the language: no variable of a module can be called so.
+KEYWORDS = _words("""arguments await break case catch class const continue debugger default delete do else enum eval export extends false
+    finally for function if implements import in instanceof interface let new null package private protected public return
+    static super switch this throw true try typeof undefined var void while with yield""")
 
 
 def slug(text: str, fallback: str) -> str:

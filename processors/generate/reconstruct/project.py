@@ -98,7 +98,7 @@ def reconstruct(
     arrays = {a: c.name for c in lists for a in c.arrays}
     for c in lists:
         files[f"src/parts/{c.name}.tsx"] = _component(c.name, c.tree, {}, assets, props=c.props).encode()
-        files[f"src/lists/{c.name}.ts"] = module(c, [f'import {i} from "{assets.path(i)}";' for i in sorted(c.images)]).encode()
+        files[f"src/lists/{c.name}.ts"] = module(c, [f'import {i} from "{assets.path(i)}";' for i in assets.imported(c.images)]).encode()
     for name, tree in parts.items():
         files[f"src/parts/{name}.tsx"] = _component(name, tree, parts, assets, arrays=arrays).encode()
     for name, tree in zip(names, trees, strict=True):
@@ -264,9 +264,8 @@ def _component(
     shown = sorted({m[1] for c in expressions if (m := re.match(r"(\w+)\.map\(\(item\)", c))})
     mapped = sorted({(m[1], int(m[2] or 0)) for c in expressions if (m := re.match(r"(\w+?)Rows(\d*)\.map\(\(row, index\)", c))})
     used = sorted([t for t in _FLOW if t in tags or any(f"<{t} " in c for c in expressions)] + (["useFlow"] if click else []))
-    images = sorted({m for c in expressions for m in re.findall(r'(?<![\w"-])image\w+', c)})
     head = ['import { type ReactNode } from "react";']
-    head += [f'import {i} from "{assets.path(i)}";' for i in images]
+    head += [f'import {i} from "{assets.path(i)}";' for i in assets.imported(expressions)]
     head += [f'import {{ {", ".join(used)} }} from "../flow";'] if used else []
     head += [f'import {{ {p} }} from "./{p}";' for p in sorted(tags & set(pages))]
     items = {arrays[a] for a in shown}

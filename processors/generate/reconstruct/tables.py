@@ -17,7 +17,7 @@ from .grid import MOSTLY, Grid, cell_box, find_grid, label_in
 from .jsx import Code, El, literal, render
 from .layout import Node, cut
 from .model import Box, Element, Text
-from .names import slug, unique
+from .names import KEYWORDS, slug, unique
 from .parts import walk
 
 _SHADE = re.compile(r'className="[^"]*"|\bimage\w+|(?:name|label)="[^"]*"')
@@ -48,7 +48,7 @@ class Tables:
     """The models of one application. Tables with the same columns are one model."""
 
     models: dict[tuple[str, ...], Model] = field(default_factory=dict)
-    names: set[str] = field(default_factory=lambda: {"rows", "table", "tables", "client", "row", "index", "click"})
+    names: set[str] = field(default_factory=lambda: {"rows", "table", "tables", "client", "row", "index", "click", "useflow", "userows"})
     tables: set[str] = field(default_factory=set)
     title: str = ""
     """Title of the page that is being emitted."""
@@ -140,7 +140,7 @@ def sql_type(values: Sequence[str]) -> str:
 def _identifier(text: str) -> str:
     words = slug(text, "record").split("-")
     name = words[0] + "".join(w.capitalize() for w in words[1:3])
-    return name if name[0].isalpha() else f"table{name}"
+    return f"{name}Table" if name in KEYWORDS else name if name[0].isalpha() else f"table{name}"
 
 
 def _said(node: Node) -> str:

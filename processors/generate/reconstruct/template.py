@@ -115,7 +115,7 @@ class Maker:
             if len(set(said)) == 1 and len({type(v) for v in values}) == 1 and name != "data-control":
                 el.attrs[name] = values[0]
                 continue
-            prop = self.props.add(_PROPS.get(name, name), _kind(name, said), [_expression(v) for v in values])
+            prop = self.props.add(_PROPS.get(name, name), _kind(name, values), [_expression(v) for v in values])
             el.attrs[name] = Code(prop)
             if name == "data-control":
                 el.attrs["onClick"] = Code(f"click({prop})")
@@ -172,8 +172,9 @@ _SLOTS = {"div": "box", "span": "box", "img": "picture", "a": "link", "tr": "lin
 }
 
 
-def _kind(name: str, said: Sequence[str | None]) -> str:
-    if name == "hidden" or (name == "initial" and set(said) <= {"true", "false"}):
+def _kind(name: str, values: Sequence[str | Code | None]) -> str:
+    # A box is ticked by an expression; a text field may well say "true".
+    if name == "hidden" or (name == "initial" and all(isinstance(v, Code) for v in values)):
         return "boolean"
     return "readonly string[]" if name == "options" else "string"
 
