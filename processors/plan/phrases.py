@@ -19,6 +19,7 @@ _FIELD_NOUNS = lexicon(
 _FLAGS = lexicon("required optional mandatory unique nullable")
 _JOINS = lexicon("links link connects connect joins join combines")
 _MOST_WORDS = 6
+_MOST_TOKENS = 200
 
 
 def _said_of_one(parts: list[str]) -> bool:
@@ -32,6 +33,8 @@ class Reader:
     def __init__(self, clause: Clause) -> None:
         self.tokens = clause
         self._closings: dict[int, int] | None = None
+        self._list_ends: list[int] | None = None
+        self._fieldish: dict[tuple[int, int], bool] = {}
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -176,7 +179,16 @@ class Reader:
         return None
 
     def fieldish(self, start: int, end: int) -> bool:
-        """Whether the list in `[start, end)` reads like fields and not like choices: at least two items, one of them a usual field."""
+        """Whether the list in `[start, end)` reads like fields and not like choices: at least two items, one of them a usual field.
+
+        The beginning of a very long list tells: it is asked at every colon, and each time to the end would be slow.
+        """
+        end = min(end, start + _MOST_TOKENS)
+        if (start, end) not in self._fieldish:
+            self._fieldish[start, end] = self._reads_like_fields(start, end)
+        return self._fieldish[start, end]
+
+    def _reads_like_fields(self, start: int, end: int) -> bool:
         items: list[list[Token]] = [[]]
         depth = typed = 0
         chosen = False
@@ -202,9 +214,13 @@ class Reader:
 
     def end_of_list(self, at: int) -> int:
         """Where the list that begins at `at` ends at the latest: before a semicolon or at the clause's end, outside brackets."""
-        while at < len(self.tokens) and not self.mark(at, ";"):
-            at = self.closing(at) + 1 if self.mark(at, "(") else at + 1
-        return min(at, len(self.tokens))
+        if self._list_ends is None:
+            last = len(self.tokens)
+            self._list_ends = [last] * (last + 1)
+            for index in range(last - 1, -1, -1):
+                after = self.closing(index) + 1 if self.mark(index, "(") else index + 1
+                self._list_ends[index] = index if self.mark(index, ";") else self._list_ends[min(after, last)]
+        return self._list_ends[min(at, len(self.tokens))]
 
     def choices(self, at: int, *, closed: bool = False, anyway: bool = False) -> tuple[tuple[str, ...], int] | None:
         """The choices that begin at `at` ("low, medium or high", "S/M/L") and the position after them, else None.

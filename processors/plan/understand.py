@@ -55,7 +55,7 @@ def understand(text: str) -> Spec:
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_PROMPT_BYTES:
         raise BadPrompt("prompt_too_large", f"the prompt has {size} bytes; {MAX_PROMPT_BYTES} are possible")
-    if (harm := forbidden(text[:MAX_PROSE_CHARACTERS])) is not None:
+    if (harm := forbidden(text)) is not None:
         raise BadPrompt("not_allowed", f"no application is made for this: {harm}")
     written = is_written(text)
     if written is not None:
