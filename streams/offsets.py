@@ -28,6 +28,7 @@ _OF_THE_MOMENT = {
     KafkaError.REQUEST_TIMED_OUT,
     KafkaError._TRANSPORT,
     KafkaError._TIMED_OUT,
+    KafkaError._TIMED_OUT_QUEUE,
     KafkaError._WAIT_COORD,
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._UNKNOWN_TOPIC,
