@@ -6,6 +6,7 @@ One line per run: on a processor batches gain nothing and padding costs (cost is
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -80,9 +81,14 @@ class Recogniser:
             glyphs.pop(0)
         while glyphs and glyphs[-1].char == " ":
             glyphs.pop()
-        seen = [g.confidence for g in glyphs if g.char != " "]
-        confidence = sum(seen) / len(seen) if seen else 0.0
-        return Reading("".join(g.char for g in glyphs), round(confidence, 4), tuple(glyphs))
+        return reading_of(glyphs)
+
+
+def reading_of(glyphs: Sequence[Glyph]) -> Reading:
+    """What these characters say, and how sure that is on the mean: blanks left out."""
+    seen = [g.confidence for g in glyphs if g.char != " "]
+    confidence = sum(seen) / len(seen) if seen else 0.0
+    return Reading("".join(g.char for g in glyphs), round(confidence, 4), tuple(glyphs))
 
 
 def spaced(reading: Reading, line: np.ndarray, blanks: np.ndarray, step: float) -> Reading:

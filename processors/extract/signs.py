@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from processors.extract.line import Line
-from processors.extract.recognise import Glyph, Reading, inked
+from processors.extract.recognise import Glyph, inked, reading_of
 
 UNSURE = 0.8  # confidence below which a lone letter is none
 UNSURE_DIGIT = 0.5  # the same for a digit: cells are full of them, and the recogniser is used to lines
@@ -79,8 +79,7 @@ def _is_sign(glyph: Glyph, beside: Glyph, rest: list[list[Glyph]], runs: list[_I
     ink, next_to = _at(runs, glyph), _at(runs, beside)
     if ink is None or next_to is None or ink is next_to:
         return False
-    first, last = min(rest[0][0].x, rest[-1][-1].x), max(rest[0][0].x, rest[-1][-1].x)
-    letters = [run for run in runs if run is not ink and run.right >= first - 2 and run.left <= last + 2]
+    letters = [run for run in runs if run is not ink and run.right >= rest[0][0].x - 2 and run.left <= rest[-1][-1].x + 2]
     if not letters:
         return False
     capital = _capital(max(r.bottom for r in letters) - min(r.top for r in letters) + 1, {g.char for word in rest for g in word})
@@ -148,6 +147,4 @@ def _cut(line: Line, words: list[list[Glyph]], runs: list[_Ink]) -> Line:
     left = begin.left - runs[0].left if begin is not None else 0
     right = runs[-1].right - end.right if end is not None else 0
     spaced = [g for n, word in enumerate(words) for g in ([Glyph(" ", (words[n - 1][-1].x + word[0].x) / 2, 1.0)] if n else []) + word]
-    glyphs = tuple(replace(g, x=g.x - left) for g in spaced)
-    seen = [g.confidence for g in glyphs if g.char != " "]
-    return Line((x + left, y, w - left - right, h), Reading("".join(g.char for g in glyphs), round(sum(seen) / len(seen), 4), glyphs))
+    return Line((x + left, y, w - left - right, h), reading_of([replace(g, x=g.x - left) for g in spaced]))

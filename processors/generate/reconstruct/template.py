@@ -127,7 +127,7 @@ class Maker:
         if root:
             for look in looks:
                 look.pop("margin", None)
-        style = [f"{key}" for key in ("marginTop", "marginLeft") if root and key in self.placed]
+        style: list[str] = [key for key in ("marginTop", "marginLeft") if root and key in self.placed]
         slot = self.role if root else f"{self.role}-{'text' if shape(parts[0]) == ('label',) else _SLOTS.get(el.tag, el.tag.lower())}"
         for key in _GEOMETRY:
             values = [look.get(key) for look in looks]
@@ -166,7 +166,7 @@ class Maker:
         return [named if prop == named else f"{named}: {prop}"]
 
 
-_PROPS = {"data-control": "control", "aria-label": "title", "src": "picture", "placeholder": "hint", "label": "caption", "alt": "alt"}
+_PROPS = {"data-control": "control", "aria-label": "title", "src": "picture", "placeholder": "hint", "label": "caption"}
 _SLOTS = {"div": "box", "span": "box", "img": "picture", "a": "link", "tr": "line", "td": "cell"} | {
     f"h{n}": "heading" for n in range(1, 7)
 }
